@@ -1,0 +1,1 @@
+"""Every model, one family a package, one model a file."""

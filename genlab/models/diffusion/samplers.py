@@ -1,0 +1,168 @@
+"""From noise to picture: DDPM and DDIM of our own; DPM-Solver++ and UniPC through diffusers' schedulers.
+
+All see the same thing: at time t the denoiser's eps, from it the picture it implies, clipped to the pixel range,
+
+    x_0 = clip((x_t - sigma_t eps) / alpha_t, -1, 1),
+
+and step to an earlier time s. A run visits `steps` times, evenly spaced down from T ("trailing" in diffusers' words).
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from genlab.core import Law
+from genlab.models.diffusion.schedule import NoiseSchedule
+from genlab.names import require
+
+LAW = Law(
+    latex=r"x_s = \alpha_s\,\hat{x}_0 + \sqrt{\sigma_s^2 - \eta^2\tilde\beta}\;\epsilon + \eta\sqrt{\tilde\beta}\;z,"
+    r"\qquad \tilde\beta = \frac{\sigma_s^2}{\sigma_t^2}\Bigl(1-\frac{\alpha_t^2}{\alpha_s^2}\Bigr)",
+    symbols={
+        r"s < t": "the next, less noisy time",
+        r"\hat{x}_0": "the picture the network sees in the noise",
+        r"\eta": "0: deterministic (DDIM); 1: as random as DDPM",
+        r"z": "fresh Gaussian noise",
+    },
+    paper="Song, Meng, Ermon: Denoising Diffusion Implicit Models",
+    year=2021,
+    url="https://arxiv.org/abs/2010.02502",
+    code="ddim_step",
+)
+
+
+class Step(NamedTuple):
+    """t: the time now reached (0 at the end). x_t: the picture at that time. x_0: the picture predicted on the way."""
+
+    t: int
+    x_t: Float[Tensor, "B C H W"]
+    x_0: Float[Tensor, "B C H W"]
+
+
+@dataclass(frozen=True)
+class Inpaint:
+    """known (in [-1, 1]) holds where keep is true; each step is walked `resample` times (Lugmayr et al., 2022)."""
+
+    known: Float[Tensor, "B C H W"]
+    keep: Bool[Tensor, "B C H W"]
+    resample: int = 1
+
+
+Update = Callable[
+    [Tensor, Tensor, Tensor, int, int, Callable[[], Tensor]], Tensor
+]  # (x_t, x_0, eps, t, s, draw) -> x_s
+
+
+def spaced_times(timesteps: int, steps: int) -> list[int]:
+    """`steps` times from T down, evenly spaced, and 0: [1000, 980, ..., 20, 0]."""
+    return [round(timesteps * (1 - i / steps)) for i in range(steps + 1)]
+
+
+def ddim_step(
+    schedule: NoiseSchedule, x_0: Tensor, eps: Tensor, t: int, s: int, eta: float, z: Tensor | None
+) -> Float[Tensor, "B C H W"]:
+    """x_s = alpha_s x_0 + sqrt(sigma_s^2 - var) eps + sqrt(var) z,
+    var = eta^2 (sigma_s^2 / sigma_t^2) (1 - alpha_t^2 / alpha_s^2)."""
+    alpha, sigma = schedule.alpha, schedule.sigma
+    var = eta**2 * (sigma[s] / sigma[t]) ** 2 * (1 - (alpha[t] / alpha[s]) ** 2)
+    x_s = alpha[s] * x_0 + (sigma[s] ** 2 - var).clamp(min=0).sqrt() * eps
+    return x_s if z is None else x_s + var.sqrt() * z
+
+
+def ddpm_step(
+    schedule: NoiseSchedule, x_t: Tensor, x_0: Tensor, t: int, s: int, z: Tensor | None
+) -> Float[Tensor, "B C H W"]:
+    """Ancestral: a draw from q(x_s | x_t, x_0) = N(mean, var), where over the jump beta = 1 - alpha_t^2 / alpha_s^2,
+
+    mean = (alpha_s beta x_0 + sqrt(1 - beta) sigma_s^2 x_t) / sigma_t^2,  var = beta sigma_s^2 / sigma_t^2.
+    """
+    alpha, sigma = schedule.alpha, schedule.sigma
+    beta = 1 - (alpha[t] / alpha[s]) ** 2
+    mean = (alpha[s] * beta * x_0 + (1 - beta).sqrt() * sigma[s] ** 2 * x_t) / sigma[t] ** 2
+    return mean if z is None else mean + beta.sqrt() * sigma[s] / sigma[t] * z
+
+
+def sampler_steps(
+    sampler: str,
+    denoiser,
+    x_T: Float[Tensor, "B C H W"],
+    label: Int[Tensor, " B"] | None,
+    steps: int,
+    eta: float = 0.0,
+    inpaint: Inpaint | None = None,
+    generator: torch.Generator | None = None,
+) -> Iterator[Step]:
+    """Walk from x_T at t = T to t = 0 in `steps` steps. Raises ValueError for an unknown sampler or a bad eta."""
+    if sampler not in SAMPLERS:
+        raise ValueError(f"sampler is one of {', '.join(map(repr, SAMPLERS))}, not {sampler!r}")
+    if not 0 <= eta <= 1:
+        raise ValueError(f"eta lies in [0, 1], not {eta}")
+    schedule = denoiser.schedule
+    times = spaced_times(schedule.timesteps, steps)
+    update = SAMPLERS[sampler](schedule, times, eta)
+    single = sampler in ("ddpm", "ddim")
+    passes = inpaint.resample if inpaint and single else 1
+    if passes < 1:
+        raise ValueError(f"resample is at least 1, not {passes}")
+
+    def draw() -> Tensor:
+        return torch.randn(x_T.shape, generator=generator, device=generator.device if generator else None).to(
+            x_T.device
+        )
+
+    x = x_T
+    for t, s in zip(times, times[1:], strict=False):
+        alpha, sigma = schedule.alpha[t], schedule.sigma[t]
+        for last in [False] * (passes - 1) + [True]:
+            if inpaint:
+                x = torch.where(inpaint.keep, alpha * inpaint.known + sigma * draw(), x)
+            eps = denoiser.noise(x, torch.full((len(x),), t, device=x.device), label)
+            x_0 = ((x - sigma * eps) / alpha).clamp(-1, 1)
+            if inpaint:
+                x_0 = torch.where(inpaint.keep, inpaint.known, x_0)
+            eps = (x - alpha * x_0) / sigma  # the noise that the clipped picture implies
+            x_s = update(x, x_0, eps, t, s, draw)
+            if not last:  # back to t, so that the filled-in part can come to terms with the known one
+                ratio = alpha / schedule.alpha[s]
+                x = ratio * x_s + (1 - ratio**2).clamp(min=0).sqrt() * draw()
+        x = x_s
+        yield Step(s, x, x_0)
+
+
+def _ddim(schedule: NoiseSchedule, times: list[int], eta: float) -> Update:
+    return lambda x, x_0, eps, t, s, draw: ddim_step(schedule, x_0, eps, t, s, eta, draw() if eta and s else None)
+
+
+def _ddpm(schedule: NoiseSchedule, times: list[int], eta: float) -> Update:
+    return lambda x, x_0, eps, t, s, draw: ddpm_step(schedule, x, x_0, t, s, draw() if s else None)
+
+
+def _diffusers(class_name: str, **options) -> Callable[[NoiseSchedule, list[int], float], Update]:
+    """A multistep scheduler of diffusers on our own betas. It is handed x_0, which we clip, and keeps its history."""
+
+    def make(schedule: NoiseSchedule, times: list[int], eta: float) -> Update:
+        diffusers = require("diffusers", extra="apps")
+        scheduler = getattr(diffusers, class_name)(
+            num_train_timesteps=schedule.timesteps,
+            trained_betas=schedule.beta[1:].cpu().numpy(),
+            prediction_type="sample",
+            timestep_spacing="trailing",
+            **options,
+        )
+        scheduler.set_timesteps(len(times) - 1)
+        # diffusers counts 0 .. T-1 where we count 1 .. T
+        return lambda x, x_0, eps, t, s, draw: scheduler.step(x_0, t - 1, x).prev_sample
+
+    return make
+
+
+SAMPLERS = {
+    "ddim": _ddim,
+    "ddpm": _ddpm,
+    "dpm++": _diffusers("DPMSolverMultistepScheduler", algorithm_type="dpmsolver++", final_sigmas_type="zero"),
+    "unipc": _diffusers("UniPCMultistepScheduler", final_sigmas_type="zero"),
+}
