@@ -1,0 +1,81 @@
+"""How good is it? Figures of merit on plain tensors; what compares features leaves their choice to the caller.
+
+FID, KID, precision and recall come from torchmetrics and prdc, fed with features directly, so that any feature network
+serves (ours is the judge `cnn-mnist`; such figures compare with each other, not with Inception's).
+"""
+
+import contextlib
+import io
+import math
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from genlab.names import require
+
+
+class _Features(nn.Identity):
+    """Stands where torchmetrics expects a feature network: what it is given are features already."""
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.num_features = dim
+
+
+def frechet_distance(real: Float[Tensor, "N D"], fake: Float[Tensor, "M D"]) -> float:
+    """FID: ||mu_r - mu_f||^2 + tr(S_r + S_f - 2 (S_r S_f)^(1/2)), Gaussians fitted to both (Heusel et al., 2017)."""
+    fid = require("torchmetrics.image.fid", extra="train").FrechetInceptionDistance(_Features(real.shape[1]))
+    fid.update(real.float(), real=True)
+    fid.update(fake.float(), real=False)
+    return fid.compute().item()
+
+
+def kernel_distance(
+    real: Float[Tensor, "N D"], fake: Float[Tensor, "M D"], subsets: int = 100, subset_size: int = 1_000
+) -> tuple[float, float]:
+    """KID: squared maximum mean discrepancy under the kernel (x.y / D + 1)^3, over random subsets; mean and standard
+    deviation (Binkowski et al., 2018)."""
+    kid = require("torchmetrics.image.kid", extra="train").KernelInceptionDistance(
+        _Features(real.shape[1]), subsets=subsets, subset_size=min(subset_size, len(real), len(fake))
+    )
+    kid.update(real.float(), real=True)
+    kid.update(fake.float(), real=False)
+    mean, std = kid.compute()
+    return mean.item(), std.item()
+
+
+def precision_recall(real: Float[Tensor, "N D"], fake: Float[Tensor, "M D"], k: int = 5) -> dict[str, float]:
+    """precision: the share of fakes within reach of a real neighbour; recall: of reals within reach of a fake one,
+    where reach is the distance to the k-th neighbour (Kynkaanniemi et al., 2019). density, coverage: Naeem
+    et al., 2020."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        figures = require("prdc", extra="train").compute_prdc(real.float().numpy(), fake.float().numpy(), nearest_k=k)
+    return {key: float(value) for key, value in figures.items()}
+
+
+def agreement(logits: Float[Tensor, "N K"], label: Int[Tensor, " N"]) -> float:
+    """The share of examples whose most likely class is the label."""
+    return (logits.argmax(dim=1) == label).float().mean().item()
+
+
+def diversity(x: Float[Tensor, "N ..."], label: Int[Tensor, " N"]) -> float:
+    """Variance of a number around its class's mean, averaged over numbers and over classes with two members or more."""
+    x = x.flatten(1).float()
+    within = [x[label == y].var(dim=0).mean() for y in label.unique() if (label == y).sum() > 1]
+    return torch.stack(within).mean().item() if within else 0.0
+
+
+@torch.no_grad()
+def error_rate(predict, x: Tensor, label: Int[Tensor, " N"], batch_size: int = 500) -> float:
+    """The share of examples that `predict(x) -> logits` gets wrong; bytes are read as [0, 1]."""
+    wrong = 0
+    for part, y in zip(x.split(batch_size), label.split(batch_size), strict=True):
+        part = part.float() / 255 if part.dtype == torch.uint8 else part
+        wrong += (predict(part).argmax(dim=1) != y).sum().item()
+    return wrong / len(label)
+
+
+def bits_per_dim(nats: Float[Tensor, " N"], dims: int) -> Float[Tensor, " N"]:
+    """nats / (dims ln 2), for the negative log-likelihood of discrete data."""
+    return nats / (dims * math.log(2))

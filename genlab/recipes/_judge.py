@@ -1,0 +1,110 @@
+"""How a generator of labelled pictures is measured: by the judge's reading of them, and by the judge's features."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from statistics import stdev
+
+import torch
+from torch import Tensor
+
+from genlab import metrics
+from genlab.core import Model, from_pretrained
+from genlab.figures import Metric
+
+SEEDS = 3
+
+
+@dataclass
+class Judge:
+    """A classifier, and what it sees in the real test set that generated pictures are held against."""
+
+    name: str
+    real: dict[str, Tensor]
+    dataset: str
+    model: Model = field(init=False)
+    features: Tensor = field(init=False)
+    diversity: float = field(init=False)
+
+    def __post_init__(self):
+        self.model = from_pretrained(self.name, dtype=torch.float32)
+        image = self.real["image"].float() / 255
+        self.features = self.see(image)[0]
+        self.diversity = metrics.diversity(image, self.real["label"])
+
+    @torch.no_grad()
+    def see(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Features and logits of pictures in [0, 1]."""
+        features = torch.cat([self.model.features(part) for part in image.split(500)])
+        return features, self.model.head(features)
+
+    def figures(
+        self, sample: Callable[[Tensor, torch.Generator], Tensor], samples: int, settings: dict, headline: bool = False
+    ) -> list[Metric]:
+        """Everything the judge says of `samples` pictures, every class equally often, drawn under SEEDS seeds. A value
+        is that of all pictures together, its spread the standard deviation over the seeds."""
+        images, labels = [], []
+        for seed in range(SEEDS):
+            label = torch.arange(seed * samples // SEEDS, (seed + 1) * samples // SEEDS) % 10
+            generator = torch.Generator().manual_seed(seed)
+            images.append(torch.cat([sample(part, generator) for part in label.split(250)]))
+            labels.append(label)
+        parts = [self._compare(*pair) for pair in zip(images, labels, strict=True)]
+        whole = self._compare(torch.cat(images), torch.cat(labels))
+        better = {"fid": "lower", "kid": "lower", "diversity": ""}
+        return [
+            Metric(
+                name=name,
+                value=value,
+                spread=stdev(part[name] for part in parts),
+                better=better.get(name, "higher"),
+                samples=samples,
+                seeds=SEEDS,
+                dataset=self.dataset,
+                split="test",
+                settings=settings,
+                headline=headline and name in ("agreement", "fid", "diversity"),
+                note=NOTES.get(name, ""),
+            )
+            for name, value in whole.items()
+        ]
+
+    def _compare(self, image: Tensor, label: Tensor) -> dict[str, float]:
+        features, logits = self.see(image)
+        near = metrics.precision_recall(self.features, features)
+        return {
+            "agreement": metrics.agreement(logits, label),
+            "fid": metrics.frechet_distance(self.features, features),
+            "kid": metrics.kernel_distance(self.features, features)[0],
+            "precision": near["precision"],
+            "recall": near["recall"],
+            "diversity": metrics.diversity(image, label) / self.diversity,
+        }
+
+
+NOTES = {
+    "agreement": "share of pictures in which the judge cnn-mnist reads the class that was asked for",
+    "fid": "on features of cnn-mnist, against the test set; not comparable with Inception's FID",
+    "kid": "on features of cnn-mnist",
+    "precision": "share of pictures that lie among real ones (k = 5, features of cnn-mnist)",
+    "recall": "share of real pictures that lie among generated ones (k = 5, features of cnn-mnist)",
+    "diversity": "variance of a pixel within its class, relative to the test set's",
+}
+
+
+def classifier_error(model: Model, data: dict[str, Tensor], dataset: str) -> list[Metric]:
+    """Test error in percent, with the standard error of a share of that many examples."""
+    n = len(data["label"])
+    error = metrics.error_rate(model, data["image"], data["label"])
+    test_error = Metric(
+        name="test_error",
+        value=100 * error,
+        spread=100 * (error * (1 - error) / n) ** 0.5,
+        unit="%",
+        better="lower",
+        samples=n,
+        dataset=dataset,
+        split="test",
+        headline=True,
+        note="spread: the standard error of a share; one training run",
+    )
+    return [test_error]
