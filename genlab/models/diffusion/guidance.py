@@ -3,6 +3,7 @@
 A denoiser has `noise(x_t, t, label) -> eps`, a `schedule` and a `null_label`; nothing else is asked of it.
 """
 
+import math
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -52,7 +53,7 @@ class ClassifierFreeGuidance:
         interval: tuple[float, float] = (0.0, 1.0),
         rescale: float = 0.0,
     ):
-        self.denoiser, self.rho, self.rescale = denoiser, rho, rescale
+        self.denoiser, self.rho, self.rescale = denoiser, _finite(rho, "guidance"), _finite(rescale, "rescale")
         self.interval = _checked(interval)
         self.schedule, self.null_label = denoiser.schedule, denoiser.null_label
 
@@ -77,7 +78,7 @@ class ClassifierGuidance:
     (Dhariwal & Nichol, 2021, algorithm 2)."""
 
     def __init__(self, denoiser: Denoiser, classifier, scale: float, interval: tuple[float, float] = (0.0, 1.0)):
-        self.denoiser, self.classifier, self.scale = denoiser, classifier, scale
+        self.denoiser, self.classifier, self.scale = denoiser, classifier, _finite(scale, "classifier_scale")
         self.interval = _checked(interval)
         self.schedule, self.null_label = denoiser.schedule, denoiser.null_label
 
@@ -98,6 +99,12 @@ class ClassifierGuidance:
             x = x_t.detach().requires_grad_()
             log_p = self.classifier(x, t).float().log_softmax(dim=1)
             return torch.autograd.grad(log_p.gather(1, label[:, None]).sum(), x)[0].float()
+
+
+def _finite(value: float, name: str) -> float:
+    if not math.isfinite(value):
+        raise ValueError(f"{name} is a finite number, not {value}")
+    return value
 
 
 def _checked(interval: tuple[float, float]) -> tuple[float, float]:

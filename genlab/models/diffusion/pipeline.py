@@ -23,7 +23,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from genlab.core import fast_dtype
-from genlab.hub import advice
+from genlab.hub import TIMEOUT, advice
 from genlab.names import PICKLES, GenlabError, LoadError, did_you_mean, require
 
 INDEX = "model_index.json"
@@ -72,7 +72,7 @@ class Pipeline:
     inner: Any  # diffusers.DiffusionPipeline
     schedulers: dict[str, type]  # name -> class; the first is the one the pipeline came with
     scheduler_config: dict  # as it came: every scheduler is built from it, so their order of use leaves no trace
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _lock: Any = field(default_factory=threading.Lock, repr=False)
 
     @classmethod
     def from_pretrained(
@@ -271,18 +271,28 @@ def _fetch(source: str, revision: str | None) -> Path:
     if not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", source):
         raise LoadError(f"{source!r} is neither a folder nor a Hub id such as 'user/name'")
     from diffusers import DiffusionPipeline
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import RemoteEntryNotFoundError
+    from huggingface_hub import errors, get_hf_file_metadata, hf_hub_download, hf_hub_url
 
     try:
-        index = Path(hf_hub_download(source, INDEX, revision=revision))
-        check_index(index)  # a few bytes tell whether the gigabytes are worth fetching
-        return Path(DiffusionPipeline.download(source, revision=index.parent.name, use_safetensors=True))
+        cached, trouble = False, None
+        try:  # one quick look, because the client retries a dead server for long
+            get_hf_file_metadata(hf_hub_url(source, INDEX, revision=revision), timeout=TIMEOUT)
+        except (errors.HfHubHTTPError, errors.HFValidationError):
+            raise
+        except Exception as error:
+            cached, trouble = True, error
+        try:
+            index = Path(hf_hub_download(source, INDEX, revision=revision, local_files_only=cached))
+            check_index(index)  # a few bytes tell whether the gigabytes are worth fetching
+            how = {"revision": index.parent.name, "local_files_only": cached, "use_safetensors": True}
+            return Path(DiffusionPipeline.download(source, **how))
+        except errors.LocalEntryNotFoundError as error:
+            raise trouble or error from error
     except LoadError:
         raise
-    except RemoteEntryNotFoundError as error:
+    except errors.RemoteEntryNotFoundError as error:
         raise LoadError(
-            f"{source!r} is no diffusers pipeline: it holds no {INDEX}. Look for one tagged 'diffusers'."
+            f"{source!r} holds no {INDEX}, so it is no diffusers pipeline: look for one so tagged"
         ) from error
     except Exception as error:
         if "safetensors" in str(error):

@@ -148,7 +148,7 @@ def _diffusers(class_name: str, **options) -> Callable[[NoiseSchedule, list[int]
         diffusers = require("diffusers", extra="apps")
         scheduler = getattr(diffusers, class_name)(
             num_train_timesteps=schedule.timesteps,
-            trained_betas=schedule.beta[1:].cpu().numpy(),
+            trained_betas=schedule.beta[1:].tolist(),
             prediction_type="sample",
             timestep_spacing="trailing",
             **options,

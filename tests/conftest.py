@@ -1,0 +1,80 @@
+"""For all tests: shapes are checked, threads are few, and what a machine lacks is skipped by name.
+
+With GENLAB_REQUIRE_BROWSER=1 (CI) a skipped browser test is a failure, and so is a run without any.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # the exact string gradio compares with
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+from jaxtyping import install_import_hook
+
+# Before genlab is imported: every call of the mathematics checks its annotated shapes. Not the modules that face the
+# user, whose own errors for wrong input are what their tests look at.
+MATHEMATICS = ["genlab.data", "genlab.metrics", "genlab.models", "genlab.nn", "genlab.ops"]
+install_import_hook(MATHEMATICS, "shapes.check")
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+torch.set_num_threads(1)  # the tests' small operations are slower on two threads than on one
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+QUIET = ["gpu", "quic", "background-networking", "component-update", "sync"]  # nothing a test starts calls anywhere
+browser_required = bool(os.environ.get("GENLAB_REQUIRE_BROWSER"))
+browser_passed = 0
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def mnist():
+    """MNIST's test split as `genlab.data.mnist.load` gives it."""
+    folder = os.environ.get("GENLAB_DATA")
+    if not folder or not (Path(folder) / "mnist").is_dir():
+        pytest.skip("MNIST is not at hand: GENLAB_DATA names no folder with mnist/ in it")
+    from genlab.data import mnist
+
+    return mnist.load("test")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium, driven by playwright. Mark what uses it with `pytest.mark.browser`."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if executable is None:
+        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is installed")
+    arguments = ["--no-sandbox", "--no-first-run", *(f"--disable-{what}" for what in QUIET)]
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=executable, args=arguments)
+        yield chromium
+        chromium.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    global browser_passed
+    report = yield
+    if item.get_closest_marker("browser"):
+        browser_passed += report.when == "call" and report.passed
+        if report.skipped and browser_required:
+            report.outcome = "failed"
+            report.longrepr = f"skipped, though GENLAB_REQUIRE_BROWSER is set: {report.longrepr}"
+    return report
+
+
+def pytest_sessionfinish(session, exitstatus):
+    if browser_required and not browser_passed and exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter):
+    if browser_required and not browser_passed:
+        terminalreporter.write_line("GENLAB_REQUIRE_BROWSER is set, and no browser test passed", red=True)
