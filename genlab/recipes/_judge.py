@@ -10,6 +10,7 @@ from torch import Tensor
 from genlab import metrics
 from genlab.core import Model, from_pretrained
 from genlab.figures import Metric
+from genlab.names import GenlabError
 
 SEEDS = 3
 
@@ -26,10 +27,14 @@ class Judge:
     diversity: float = field(init=False)
 
     def __post_init__(self):
-        self.model = from_pretrained(self.name, dtype=torch.float32)
+        self.prepare()
         image = self.real["image"].float() / 255
         self.features = self.see(image)[0]
         self.diversity = metrics.diversity(image, self.real["label"])
+
+    def prepare(self) -> None:
+        """Get ready to see."""
+        self.model = from_pretrained(self.name, dtype=torch.float32)
 
     @torch.no_grad()
     def see(self, image: Tensor) -> tuple[Tensor, Tensor]:
@@ -42,6 +47,8 @@ class Judge:
     ) -> list[Metric]:
         """Everything the judge says of `samples` pictures, every class equally often, drawn under SEEDS seeds. A value
         is that of all pictures together, its spread the standard deviation over the seeds."""
+        if samples < 10 * SEEDS:
+            raise GenlabError(f"at least {10 * SEEDS} samples: each class once under each of {SEEDS} seeds")
         images, labels = [], []
         for seed in range(SEEDS):
             label = torch.arange(seed * samples // SEEDS, (seed + 1) * samples // SEEDS) % 10
@@ -63,7 +70,7 @@ class Judge:
                 split="test",
                 settings=settings,
                 headline=headline and name in ("agreement", "fid", "diversity"),
-                note=NOTES.get(name, ""),
+                note=NOTES.get(name, "").format(judge=self.name),
             )
             for name, value in whole.items()
         ]
@@ -82,11 +89,11 @@ class Judge:
 
 
 NOTES = {
-    "agreement": "share of pictures in which the judge cnn-mnist reads the class that was asked for",
-    "fid": "on features of cnn-mnist, against the test set; not comparable with Inception's FID",
-    "kid": "on features of cnn-mnist",
-    "precision": "share of pictures that lie among real ones (k = 5, features of cnn-mnist)",
-    "recall": "share of real pictures that lie among generated ones (k = 5, features of cnn-mnist)",
+    "agreement": "share of pictures in which the judge, {judge}, reads the class that was asked for",
+    "fid": "on features of {judge}, against the test set; not comparable with Inception's FID",
+    "kid": "on features of {judge}",
+    "precision": "share of pictures that lie among real ones (k = 5, features of {judge})",
+    "recall": "share of real pictures that lie among generated ones (k = 5, features of {judge})",
     "diversity": "variance of a pixel within its class, relative to the test set's",
 }
 
@@ -108,3 +115,27 @@ def classifier_error(model: Model, data: dict[str, Tensor], dataset: str) -> lis
         note="spread: the standard error of a share; one training run",
     )
     return [test_error]
+
+
+def bits_per_dim(model: Model, test: dict[str, Tensor], dataset: str, samples: int | None) -> Metric:
+    """The variational bound on the test set, 20 stratified terms of its sum for each picture."""
+    n = min(samples or len(test["label"]), len(test["label"]))
+    generator = torch.Generator().manual_seed(0)
+    image, label = test["image"][:n].float() / 255, test["label"][:n]
+    bits = torch.cat(
+        [
+            metrics.bits_per_dim(model.variational_bound(x, y, draws=20, generator=generator)["total"], x[0].numel())
+            for x, y in zip(image.split(250), label.split(250), strict=True)
+        ]
+    )
+    return Metric(
+        name="bits_per_dim",
+        value=bits.mean().item(),
+        spread=(bits.std() / n**0.5).item(),
+        better="lower",
+        samples=n,
+        dataset=dataset,
+        split="test",
+        headline=True,
+        note="upper bound on -log2 p(x | y) of 8-bit pictures; spread: standard error of the mean",
+    )
