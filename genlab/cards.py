@@ -1,0 +1,355 @@
+"""Model cards, written from what was saved and measured; no number in them is typed by hand.
+
+render("model_cards/ddpm-mnist")   the card of a pretrained model: config, metrics, docstring, LAW and recipe
+minimal(model)                     the card of somebody's own model, which nobody has measured yet
+write_all()                        every card in model_cards/, and the table of models in the repository's README
+write_all(check=True)              writes nothing; GenlabError with a diff where a card is not what its sources say
+"""
+
+import hashlib
+import inspect
+import json
+import re
+import sys
+from dataclasses import asdict
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from shlex import quote
+from urllib.parse import quote as urlquote
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from genlab.core import Model, Sampler, from_pretrained
+from genlab.figures import Metric, duration, label, number, tables, value
+from genlab.generated import settle
+from genlab.names import CARD, METRICS, WEIGHTS, GenlabError, list_pretrained, root
+
+BEGIN = "<!-- models: written by `make cards` -->"
+END = "<!-- end of models -->"
+PICTURE = "samples.png"
+
+
+def render(folder: str | Path) -> str:
+    """The text of README.md for a model's folder. The weights are loaded, so a card never describes a broken folder.
+
+    Raises LoadError if they do not load, GenlabError if metrics.json was measured on other weights.
+    """
+    folder = Path(folder)
+    model = from_pretrained(folder)
+    record = _record(folder)
+    recipe = _recipe(folder.resolve().name, record)
+    name = recipe.name if recipe else folder.resolve().name
+    metrics = [Metric.read(item) for item in record.get("metrics") or []]
+    sentence = getattr(recipe, "summary", "") or _docstring(model)[0]
+    return _assemble(
+        _front_matter(model, name, recipe, metrics),
+        f"# {_plain(name)}",
+        " ".join(sentence.split()),
+        _picture(model, name, folder),
+        _law(model),
+        _use(name, getattr(recipe, "snippet", "")),
+        _measured(record.get("measured"), metrics),
+        _training(record.get("training")),
+        _reproduce(name, record, recipe),
+        _model_facts(model),
+        _section("Data", _dataset(recipe)),
+        _section("Intended use", getattr(recipe, "intended_use", "")),
+        _section("Limits", getattr(recipe, "limits", "")),
+        _section("Licence", getattr(recipe, "licence", "") or "Not stated."),
+        _citation(model, name, sentence, record),
+    )
+
+
+def minimal(model: Model) -> str:
+    """The card that `push_to_hub` gives a model without one: what it is and how to load it, and no figures."""
+    name = type(model).__name__
+    sentence, rest = _docstring(model)
+    return _assemble(
+        _front_matter(model, name, None, []),
+        f"# {_plain(name)}",
+        sentence,
+        rest,
+        _law(model),
+        _use("user/name", "" if _family(model) else _own_snippet(type(model))),
+        _section("Figures", "Not measured: no evaluation came with these weights."),
+        _model_facts(model),
+        _section("Licence", "Not stated. Say which in the front matter of this file."),
+        _citation(model, "", sentence, {}),
+    )
+
+
+def write_all(check: bool = False) -> list[Path]:
+    """Bring every card and the README's table of models up to date; the paths written.
+
+    With `check` nothing is written, and GenlabError shows what is out of date.
+    """
+    cards = {entry.folder / CARD: render(entry.folder) for entry in list_pretrained()}
+    readme = root() / CARD
+    files = {**cards, readme: _with_table(readme, cards)} if readme.is_file() else cards
+    return settle(files, check=check, command="make cards")
+
+
+# -- front matter ----------------------------------------------------------------------------------------------------
+
+
+def _front_matter(model: Model, name: str, recipe, metrics: list[Metric]) -> str:
+    """What the Hub reads. Headline metrics go into model-index, the unmeasured ones by saying so."""
+    dataset = getattr(recipe, "dataset", None)
+    data = ModelCardData(
+        license=getattr(recipe, "licence", None),
+        library_name="genlab",
+        pipeline_tag=_task(model),
+        tags=[tag for tag in ("genlab", _family(model), type(model).__name__.lower()) if tag],
+        datasets=[dataset] if dataset else None,
+        model_name=name,
+        eval_results=[_result(model, metric, dataset) for metric in metrics if metric.headline] or None,
+    )
+    return f"---\n{data.to_yaml()}\n---"
+
+
+def _result(model: Model, metric: Metric, dataset: str | None) -> EvalResult:
+    known = bool(dataset) and dataset.split("/")[-1].lower() == metric.dataset.lower()
+    return EvalResult(
+        task_type=_task(model) or "other",
+        dataset_type=dataset if known else metric.dataset or "unknown",
+        dataset_name=metric.dataset or "unknown",
+        dataset_split=metric.split or None,
+        metric_type=metric.name,
+        metric_name=label(metric, full=True),
+        metric_value="not measured" if metric.value is None else float(f"{metric.value:.6g}"),
+        metric_args=metric.settings or None,
+    )
+
+
+def _task(model: Model) -> str | None:
+    """The Hub's name for what the model does, where there is one that fits: told from what it can do."""
+    fields = asdict(model.config)
+    if isinstance(model, Sampler) and "image_size" in fields:
+        return "unconditional-image-generation"  # the Hub's tag for diffusion models without a prompt
+    if "classes" in fields and not isinstance(model, Sampler):
+        return "image-classification"
+    return None
+
+
+def _family(model: Model) -> str | None:
+    parts = type(model).__module__.split(".")
+    return parts[2] if parts[:2] == ["genlab", "models"] else None
+
+
+# -- sections --------------------------------------------------------------------------------------------------------
+
+
+def _assemble(*parts: str) -> str:
+    return "\n\n".join(part.strip("\n") for part in parts if part.strip()) + "\n"
+
+
+def _section(title: str, text: str) -> str:
+    return f"## {title}\n\n{inspect.cleandoc(text)}" if text.strip() else ""
+
+
+def _picture(model: Model, name: str, folder: Path) -> str:
+    what = "Samples drawn from" if isinstance(model, Sampler) else "Examples for"
+    return f"![{what} {_plain(name)}]({PICTURE})" if (folder / PICTURE).is_file() else ""
+
+
+def _law(model: Model) -> str:
+    law = getattr(sys.modules[type(model).__module__], "LAW", None)
+    if law is None:
+        return ""
+    symbols = "\n".join(_math(f"- ${symbol}$: {meaning}") for symbol, meaning in law.symbols.items())
+    paper = f"[{law.paper}]({law.url})" if law.url else law.paper
+    source = f"Paper: {paper}{f', {law.year}' if law.year else ''}." if paper else ""
+    code = f"In the code: `{type(model).__module__}.{law.code}`." if law.code else ""
+    return _section("The law", f"$$\n{law.latex.strip()}\n$$\n\n{symbols}\n\n{' '.join(filter(None, (source, code)))}")
+
+
+def _use(name: str, snippet: str) -> str:
+    snippet = snippet or f"import genlab\n\nmodel = genlab.from_pretrained({json.dumps(name, ensure_ascii=False)})"
+    also = "`from_pretrained` also takes a folder, or the id of a Hub repository that holds these files."
+    return _section("Use", f"```python\n{inspect.cleandoc(snippet)}\n```\n\n{also}")
+
+
+def _own_snippet(cls: type) -> str:
+    """For a class that is not genlab's: only its own `from_pretrained` knows it."""
+    return f'from {cls.__module__} import {cls.__name__}\n\nmodel = {cls.__name__}.from_pretrained("user/name")'
+
+
+def _measured(measured: dict | None, metrics: list[Metric]) -> str:
+    if not measured or not metrics:
+        return _section("Figures", "Not measured yet: the last command below measures the saved weights.")
+    facts = {key: measured.get(key) for key in ("date", "commit", "hardware", "torch")}
+    how = ", ".join(f"{key} {_plain(fact)}" for key, fact in facts.items() if fact)
+    intro = f"Measured on the saved weights ({how}). A spread is the standard deviation over the seeds."
+    return _section("Figures", f"{intro}\n\n{tables(metrics)}")
+
+
+def _training(training: dict | None) -> str:
+    if not training:
+        return _section("Training", "Not recorded.")
+    show = {
+        "recipe": lambda v: f"`{v}`",
+        "init": lambda v: f"`{v}`",
+        "steps": number,
+        "batch_size": number,
+        "seconds": duration,
+        "examples_per_s": number,
+        "hardware": _plain,
+        "commit": lambda v: f"`{v}`",
+    }
+    names = {
+        "init": "started from",
+        "seconds": "time",
+        "batch_size": "batch size",
+        "examples_per_s": "examples a second",
+    }
+    rows = [(names.get(key, key), text(training[key])) for key, text in show.items() if training.get(key)]
+    final = training.get("final") or {}
+    validated = {key: last for key, last in final.items() if key.startswith("valid/")}
+    for key, last in (validated or final).items():  # the training loss of the last batch says little beside those
+        rows.append((f"final {re.sub('[/_]', ' ', key)}", number(last)))
+    return _section("Training", _pairs(rows))
+
+
+def _reproduce(name: str, record: dict, recipe) -> str:
+    """The commands as they were recorded; the plain ones where nothing is on record."""
+    train = (record.get("training") or {}).get("command") or (f"genlab train {_module(name)}" if recipe else "")
+    evaluate = (record.get("measured") or {}).get("command") or f"genlab evaluate {quote(name)}"
+    return _section("Reproduce", "```bash\n" + "\n".join(filter(None, (train, evaluate))) + "\n```")
+
+
+def _model_facts(model: Model) -> str:
+    kinds = sorted({str(p.dtype).removeprefix("torch.") for p in model.parameters()})
+    rows = [
+        ("class", f"`{type(model).__module__}.{type(model).__name__}`"),
+        ("parameters", number(parameters(model))),
+        ("stored as", ", ".join(kinds)),
+        *((key.replace("_", " "), _cell(setting)) for key, setting in asdict(model.config).items()),
+    ]
+    return _section("The network", _pairs(rows))
+
+
+def _dataset(recipe) -> str:
+    """The recipe's own words on its data, after a link to the set."""
+    dataset, words = getattr(recipe, "dataset", None), getattr(recipe, "data", None)
+    link = f"[{dataset}](https://huggingface.co/datasets/{dataset})" if dataset else ""
+    return "\n\n".join(filter(None, (link, words if isinstance(words, str) else "")))
+
+
+def _citation(model: Model, name: str, sentence: str, record: dict) -> str:
+    """BibTeX of the paper, and of the weights where they have a name."""
+    law = getattr(sys.modules[type(model).__module__], "LAW", None)
+    entries = []
+    if law is not None and law.paper:
+        authors, _, title = law.paper.partition(": ") if ": " in law.paper else ("", "", law.paper)
+        author = " and ".join(re.split(r", | and ", authors.replace(" et al.", ", others")))
+        fields = {"title": title, "author": author, "year": law.year or "", "url": law.url}
+        entries.append(_bibtex(f"{type(model).__name__.lower()}{law.year or ''}", fields))
+    if name:
+        day, weights = (record.get("measured") or {}).get("date") or "", record.get("weights_sha256") or ""
+        note = f"weights sha256 {weights[:16]}" if weights else ""
+        fields = {"title": f"{name}: {sentence}", "author": "genlab", "year": day[:4], "note": note}
+        entries.append(_bibtex(f"genlab-{name}", fields))
+    return _section("Citation", "```bibtex\n" + "\n\n".join(entries) + "\n```") if entries else ""
+
+
+# -- the README's table ----------------------------------------------------------------------------------------------
+
+
+def models_table(cards: dict[Path, str] | None = None) -> str:
+    """All pretrained models as one Markdown table: what each is, its size, its first headline figures."""
+    rows = ["| model | family | what it is | parameters | measured |", "| --- | --- | --- | ---: | --- |"]
+    for entry in list_pretrained():
+        text = (cards or {}).get(entry.folder / CARD)
+        summary = _first_sentence(text) if text else entry.summary
+        headline = [m for m in map(Metric.read, _record(entry.folder).get("metrics") or []) if m.headline]
+        figures = "; ".join(f"{label(m, full=True)}: {value(m)}" for m in headline[:3]) or "not measured"
+        link = f"[{_plain(entry.name)}](model_cards/{urlquote(entry.name)}/{CARD})"
+        count = number(parameters(from_pretrained(entry.folder)))
+        rows.append(f"| {link} | {entry.family.replace('_', ' ')} | {_cell(summary)} | {count} | {_cell(figures)} |")
+    return "\n".join(rows)
+
+
+def _first_sentence(card: str) -> str:
+    """The line below a card's title."""
+    return card.split("\n# ", 1)[1].split("\n\n", 2)[1]
+
+
+def _with_table(readme: Path, cards: dict[Path, str]) -> str:
+    text = readme.read_text(encoding="utf-8")
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise GenlabError(f"{readme} needs one line `{BEGIN}` and below it one `{END}`: the table goes between")
+    before, after = text.split(BEGIN)[0], text.split(END)[1]
+    return f"{before}{BEGIN}\n\n{models_table(cards)}\n\n{END}{after}"
+
+
+# -- sources ---------------------------------------------------------------------------------------------------------
+
+
+def parameters(model: Model) -> int:
+    """How many numbers training set."""
+    return sum(p.numel() for p in model.parameters())
+
+
+def _record(folder: Path) -> dict:
+    """metrics.json, or {} before the first evaluation. Figures of other weights are an error, not a card."""
+    file = folder / METRICS
+    if not file.is_file():
+        return {}
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise GenlabError(f"{file} is no JSON ({error}): run `genlab evaluate {quote(folder.name)}`") from error
+    measured = record.get("weights_sha256")
+    if measured and measured != hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest():
+        raise GenlabError(
+            f"{file} was measured on other weights than {folder / WEIGHTS}: run `genlab evaluate {quote(folder.name)}`"
+        )
+    return record
+
+
+def _module(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _recipe(name: str, record: dict):
+    """The recipe that made the weights, by the record of their training, else by name; None for a stranger's model."""
+    module = str((record.get("training") or {}).get("recipe") or _module(name))
+    if not module.isidentifier() or find_spec(f"genlab.recipes.{module}") is None:
+        return None
+    return import_module(f"genlab.recipes.{module}").RECIPE
+
+
+def _docstring(model: Model) -> tuple[str, str]:
+    """The class's docstring as its first sentence, on one line, and the rest."""
+    first, _, rest = inspect.cleandoc(type(model).__doc__ or f"A {type(model).__name__}.").partition("\n\n")
+    return " ".join(first.split()), rest
+
+
+# -- text ------------------------------------------------------------------------------------------------------------
+
+
+def _plain(text) -> str:
+    """Any text as one line of Markdown that means just itself."""
+    line = re.sub(r"([\\`*_\[\]|#])", r"\\\1", " ".join(str(text).split()))
+    return line.replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _cell(text) -> str:
+    return " ".join(str(text).split()).replace("|", "\\|")
+
+
+def _pairs(rows: list[tuple[str, str]]) -> str:
+    return "\n".join(["| | |", "| --- | --- |", *(f"| {_cell(key)} | {_cell(text)} |" for key, text in rows)])
+
+
+def _math(text: str) -> str:
+    """Prose with its $formulas$ in the Hub's inline delimiters."""
+    return re.sub(r"\$([^$]+)\$", lambda found: f"\\\\( {found[1]} \\\\)", text)
+
+
+def _bibtex(key: str, fields: dict) -> str:
+    """One entry; a field without text is left out, and braces in a text cannot close its field."""
+    clean = {field: str(text).translate({ord(c): None for c in "{}\\"}) for field, text in fields.items() if text}
+    lines = ",\n".join(f"  {field} = {{{text}}}" for field, text in clean.items())
+    return f"@misc{{{re.sub(r'[^A-Za-z0-9-]', '', key)},\n{lines}\n}}"
