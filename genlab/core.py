@@ -13,6 +13,7 @@ import typing
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
@@ -192,7 +193,8 @@ def from_pretrained(
 
 def find_class(family: str, model: str) -> type[Model]:
     """The class `model` of a family's exports; an allow-list: no file decides what is imported. Raises LoadError."""
-    module = import_module(f"genlab.models.{family}")
+    module = f"genlab.models.{family}"
+    module = import_module(module) if find_spec(module) else None  # a family that this version does not have yet
     found = getattr(module, model, None) if model in getattr(module, "__all__", ()) else None
     if not (isinstance(found, type) and issubclass(found, Model)):
         raise LoadError(
@@ -228,15 +230,13 @@ def _load(cls: type[M], values: dict, folder: Path, device, dtype) -> M:
     size = sum(tensor.numel() for tensor in tensors.values())
     config = _parse(cls.config_class, values, config_file, largest=max(size, 1 << 16))
     try:
-        with torch.device("meta"), _Patience(50_000 + 200 * len(tensors)):  # shapes first; this allocates nothing
-            expected = cls(config).state_dict()
+        with torch.random.fork_rng(devices=[]), _Budget((1 << 26) + 64 * size):  # the initialisation is thrown away
+            model = cls(config)
     except Exception as error:  # whatever a model's constructor says to numbers that make no sense
         raise LoadError(f"{config_file} describes no {cls.__name__} that can be built: {error}") from error
-    wrong = _differences(expected, tensors)
+    wrong = _differences(model.state_dict(), tensors)
     if wrong:
         raise LoadError(f"{weights_file} does not fit its config: {wrong}. Save it again, or check genlab's version.")
-    with torch.random.fork_rng(devices=[]):  # building a model draws an initialisation that is thrown away
-        model = cls(config)
     model.load_state_dict(tensors, strict=True, assign=True)
     model.card = _read_card(part(folder, CARD))
     try:
@@ -245,19 +245,33 @@ def _load(cls: type[M], values: dict, folder: Path, device, dtype) -> M:
         raise LoadError(f"the model cannot be had as device={device}, dtype={dtype}: {error}") from error
 
 
-class _Patience(TorchFunctionMode):
-    """Ends the building of a model after so many calls of torch. A config may claim any depth; its file holds only so
-    many tensors, and each takes some ten calls to make. Acts on its own thread alone."""
+class _Budget(TorchFunctionMode):
+    """Ends the building of a model that grows far larger than the weights that came with it: a config may claim any
+    width and depth. Each call of torch costs 1000, for its own overhead, and one for each number that it makes.
 
-    def __init__(self, calls: int):
+    Acts on its own thread alone. (Building on the meta device would bound memory too, but not depth, and the first
+    arithmetic on meta tensors imports torch's compiler, which takes seconds.)
+    """
+
+    def __init__(self, work: int):
         super().__init__()
-        self.calls = calls
+        self.work = work
+
+    def spend(self, numbers: int) -> None:
+        self.work -= numbers
+        if self.work < 0:
+            raise ValueError("it would be far larger than the weights that came with it")
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        self.calls -= 1
-        if self.calls < 0:
-            raise ValueError("it would be far larger than the weights that came with it")
-        return func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        self.spend(1000)
+        if func in (torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn):  # before, not after
+            size = kwargs.get("size", args[0] if args and isinstance(args[0], list | tuple) else args)
+            self.spend(math.prod(n for n in size if isinstance(n, int)))
+        made = func(*args, **kwargs)
+        if isinstance(made, Tensor):
+            self.spend(made.numel())
+        return made
 
 
 def _read_weights(file: Path) -> dict[str, Tensor]:

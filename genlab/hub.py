@@ -21,7 +21,7 @@ def download(repo_id: str, revision: str | None = None) -> Path:
     def fetch(**how) -> Path:
         return Path(snapshot_download(repo_id, revision=revision, allow_patterns=[CONFIG, WEIGHTS, CARD], **how))
 
-    if revision is not None and not re.fullmatch(r"(?!.*\.\.)\w[\w./+-]*", revision):
+    if revision is not None and not re.fullmatch(r"(?!.*\.\.)\w[\w./+-]*", str(revision)):
         raise LoadError(f"{revision!r} is no revision: give a branch, a tag or a commit of {repo_id!r}")
     try:
         if re.fullmatch("[0-9a-f]{40}", revision or ""):
