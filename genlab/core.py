@@ -1,6 +1,7 @@
 """The one base class: configure, save, load, push. And the small protocols that say what a model can do."""
 
 import dataclasses
+import filecmp
 import inspect
 import json
 import math
@@ -30,8 +31,11 @@ from genlab.names import (
     CARD,
     CONFIG,
     FAMILIES,
+    GOLDEN,
+    METRICS,
     NEXT,
     PICKLES,
+    SAMPLES,
     WEIGHTS,
     GenlabError,
     LoadError,
@@ -62,7 +66,8 @@ class Model(nn.Module):
     """
 
     config: Any
-    card: str | None = None  # the README that came with the weights; pushed along with them
+    card: str | None = None  # the README that came with the weights, or one of your own; saved and pushed along
+    source: Path | None = None  # the folder it was loaded from
     config_class: ClassVar[type]
 
     def __init_subclass__(cls, **kwargs):
@@ -92,8 +97,9 @@ class Model(nn.Module):
     # -- saving ------------------------------------------------------------------------------------------------------
 
     def save_pretrained(self, folder: str | Path) -> Path:
-        """Write config.json and model.safetensors (and the card, if the model has one): all of them or, should the disk
-        be full or the process die, none. Raises GenlabError, and then the folder still holds what it held."""
+        """Write config.json and model.safetensors, and what belongs to them: the card and, while the weights are those
+        that were loaded, their figures and pictures. All of them or, should the disk be full or the process die, none.
+        Raises GenlabError, and then the folder still holds what it held."""
         folder = Path(folder)
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -125,8 +131,15 @@ class Model(nn.Module):
             "config": dataclasses.asdict(self.config),
         }
         (folder / CONFIG).write_text(json.dumps(config, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        if self.card:
-            (folder / CARD).write_text(self.card, encoding="utf-8")
+        card = self.card
+        if self.source and _same(folder / WEIGHTS, part(self.source, WEIGHTS)):  # still what was measured
+            for name in (METRICS, GOLDEN, SAMPLES):
+                if (self.source / name).is_file():
+                    shutil.copyfile(self.source / name, folder / name)
+        elif self.source and card == _read_card(part(self.source, CARD)):
+            card = None  # the weights have changed since: its figures are not theirs
+        if card:
+            (folder / CARD).write_text(card, encoding="utf-8")
         for file in folder.iterdir():
             _sync(file)
         folder.chmod(0o755)
@@ -173,8 +186,9 @@ class Model(nn.Module):
 
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder)
-            if not self.card:
-                (Path(folder) / CARD).write_text(cards.minimal(self), encoding="utf-8")
+            card = Path(folder) / CARD
+            if not card.is_file():
+                card.write_text(cards.minimal(self), encoding="utf-8")
             return upload(folder, repo_id, private=private, branch=branch, commit_message=commit_message, token=token)
 
 
@@ -238,7 +252,7 @@ def _load(cls: type[M], values: dict, folder: Path, device, dtype) -> M:
     if wrong:
         raise LoadError(f"{weights_file} does not fit its config: {wrong}. Save it again, or check genlab's version.")
     model.load_state_dict(tensors, strict=True, assign=True)
-    model.card = _read_card(part(folder, CARD))
+    model.card, model.source = _read_card(part(folder, CARD)), folder
     try:
         return model.to(device=device, dtype=dtype).eval()
     except (RuntimeError, AssertionError, TypeError) as error:  # torch has an AssertionError for "no CUDA"
@@ -392,6 +406,10 @@ def _move_in(folder: Path) -> None:
         for file in sorted((folder / NEXT).iterdir()):
             os.replace(file, folder / file.name)
         (folder / NEXT).rmdir()
+
+
+def _same(one: Path, other: Path) -> bool:
+    return other.is_file() and filecmp.cmp(one, other, shallow=False)
 
 
 def _sync(file: Path) -> None:

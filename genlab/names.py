@@ -23,6 +23,8 @@ CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 CARD = "README.md"
 METRICS = "metrics.json"
+GOLDEN = "golden.safetensors"
+SAMPLES = "samples.png"
 NEXT = ".next"  # inside a model's folder: a complete save on its way in, see `part`
 
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")

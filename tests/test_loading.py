@@ -123,6 +123,20 @@ def test_the_card_comes_along_and_any_bytes_will_do(saved):
     assert genlab.from_pretrained(model.save_pretrained(saved.parent / "copy")).card == model.card
 
 
+def test_figures_and_pictures_stay_with_the_weights_they_are_of(saved):
+    for name in ("README.md", "metrics.json", "golden.safetensors", "samples.png"):
+        (saved / name).write_text(f"of these weights: {name}")
+    model = genlab.from_pretrained(saved)
+    copy = model.save_pretrained(saved.parent / "copy")
+    assert sorted(f.name for f in copy.iterdir()) == sorted(f.name for f in saved.iterdir())
+    with torch.no_grad():
+        model.layers[0].weight += 1
+    changed = model.save_pretrained(saved.parent / "changed")
+    assert sorted(f.name for f in changed.iterdir()) == ["config.json", "model.safetensors"]
+    model.card = "# Mine"  # a card of one's own goes wherever the model goes
+    assert (model.save_pretrained(changed) / "README.md").read_text() == "# Mine"
+
+
 def test_loading_leaves_the_callers_random_numbers_alone(saved):
     torch.manual_seed(1)
     expected = torch.rand(3)
