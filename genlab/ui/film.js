@@ -1,0 +1,196 @@
+// The film's behaviour. `element`, `props` and `watch` come from gradio's HTML component; film.py says what arrives.
+const find = (selector) => element.querySelector(selector);
+const make = (tag, className, text) => Object.assign(document.createElement(tag), { className, textContent: text ?? "" });
+const panels = find(".gl-panels"), bar = find(".gl-bar"), range = find("input"), play = find(".gl-play");
+const state = { run: null, about: null, frames: [], at: 0, before: null, mode: "steps", timer: null };
+
+function layout(about) {
+  panels.replaceChildren(...about.panels.map((title) => {
+    const panel = make("figure", "gl-panel");
+    const grid = make("div", about.rows.length ? "gl-grid gl-rows" : "gl-grid");
+    grid.setAttribute("role", "img");
+    grid.style.setProperty("--cols", about.cols);
+    for (let i = 0; i < about.n; i++) {
+      if (about.rows.length && i % about.cols === 0) {
+        const head = make("p", "gl-row-head");
+        head.append(make("b", "", about.rows[i / about.cols]), make("span", "gl-row-note"));
+        grid.append(head);
+      }
+      const cell = make("div", "gl-cell");
+      const canvas = make("canvas");
+      [canvas.height, canvas.width] = about.size;
+      cell.append(canvas, make("span", "gl-caption"));
+      grid.append(cell);
+    }
+    panel.append(make("figcaption", "", title), grid);
+    return panel;
+  }));
+  panels.classList.toggle("gl-few", about.n <= 2);
+}
+
+// Draw the pictures of `panel` of a frame into the panel at place `where`.
+function paint(where, frame, panel, about) {
+  const [height, width] = about.size;
+  panels.children[where].querySelectorAll("canvas").forEach((canvas, i) => {
+    const left = (panel * about.n + i) * width;
+    canvas.getContext("2d").drawImage(frame.image, left, frame.row * height, width, height, 0, 0, width, height);
+  });
+}
+
+function caption(where, frame, show) {
+  panels.children[where].querySelectorAll(".gl-caption").forEach((span, i) => {
+    const words = (show && frame.captions[i]) || "";
+    span.textContent = words;
+    span.classList.toggle("gl-wrong", words.includes("\u2717"));
+  });
+}
+
+function draw() {
+  const { about, frames, before, mode } = state, frame = frames[state.at];
+  if (!frame) return;
+  const last = about.panels.length - 1, compare = mode === "change" && before;
+  const shown = compare ? frames[frames.length - 1] : frame;
+  about.panels.forEach((_, p) => paint(p, shown, p, about));
+  if (compare) paint(0, before.frame, last, about);
+  for (let p = 0; p <= last; p++) caption(p, shown, p === last);
+  if (compare) caption(0, before.frame, true);
+  const titles = compare ? [`before: ${before.words}`, `now: ${before.nowWords}`] : about.panels;
+  panels.querySelectorAll("figcaption").forEach((node, p) => (node.textContent = titles[p]));
+  panels.querySelectorAll(".gl-grid").forEach((node, p) => node.setAttribute("aria-label", `${titles[p]}. ${state.alt}`));
+  bar.classList.toggle("gl-off", Boolean(compare));
+  range.max = Math.max((state.whole ? frames.length : about.of) - 1, 1);
+  range.value = state.at;
+  range.setAttribute("aria-valuetext", `t = ${frame.t}`);
+  const sure = frame.score === null || !about.score ? "" : `\n${about.score} ${Math.round(100 * frame.score)} %`;
+  find("output").textContent = `t = ${frame.t}${sure}`;
+  for (const [name, value] of Object.entries(frame.now))
+    document.querySelectorAll(`.gl-now-${name}`).forEach((node) => (node.textContent = value));
+  track();
+}
+
+// Behind the scrubber: the score's curve, the band in which something acts, and where we are.
+function track() {
+  const { about, frames, at } = state, span = Math.max((state.whole ? frames.length : about.of) - 1, 1);
+  const x = (i) => ((100 * i) / span).toFixed(2);
+  const inside = frames.map((f, i) => [i, about.band && f.t >= about.band[0] && f.t <= about.band[1]]).filter((f) => f[1]);
+  const known = frames.map((f, i) => [i, f.score]).filter((f) => f[1] !== null);
+  let svg = "";
+  if (inside.length) {
+    const first = inside[0][0], final = inside[inside.length - 1][0];
+    svg += `<rect class="gl-band" x="${x(first)}" y="0" width="${Math.max(x(final) - x(first), 0.8)}" height="24"/>`;
+  }
+  if (known.length > 1)
+    svg += `<polyline class="gl-score" points="${known.map(([i, s]) => `${x(i)},${(22 - 20 * s).toFixed(2)}`).join(" ")}"/>`;
+  svg += `<line class="gl-here" x1="${x(at)}" x2="${x(at)}" y1="0" y2="24"/>`;
+  find("svg").innerHTML = svg;
+}
+
+function status(text, error) {
+  const node = find(".gl-status");
+  node.textContent = text;
+  node.classList.toggle("gl-error", Boolean(error));
+  node.setAttribute("aria-busy", String(Boolean(state.run) && !state.whole)); // read aloud at the end, not at each step
+}
+
+function setMode(mode) {
+  state.mode = mode;
+  element.querySelectorAll("[data-mode]").forEach((b) => b.setAttribute("aria-pressed", String(b.dataset.mode === mode)));
+  if (state.about) draw();
+}
+
+// What differs between two runs that share the seed and the pictures' layout, or null if they cannot be compared.
+function difference(old, about) {
+  if (!old || old.about.n !== about.n || old.about.panels.length < 2) return null;
+  const changed = Object.keys(about.knobs).filter((key) => about.knobs[key] !== old.about.knobs[key]);
+  if (!changed.length || old.about.noise !== about.noise) return null;
+  const words = (knobs) => changed.slice(0, 2).map((key) => `${key} ${knobs[key]}`).join(", ");
+  return { frame: old.frame, words: words(old.about.knobs), nowWords: words(about.knobs) };
+}
+
+function begin(about) {
+  const old = state.whole && state.frames.length ? { about: state.about, frame: state.frames[state.frames.length - 1] } : state.old;
+  stop();
+  Object.assign(state, { run: about.run, about, frames: [], whole: false, before: null, old, alt: "" });
+  const shape = JSON.stringify([about.panels, about.n, about.cols, about.rows, about.size]);
+  if (shape !== state.shape) layout(about);
+  state.shape = shape;
+  setMode("steps");
+  find(".gl-modes").hidden = true;
+}
+
+async function receive(value) {
+  if (!value) return;
+  if (value.link) relink(value.link);
+  if (value.message) return status(value.message, value.error);
+  if (!value.sheet) return;
+  const image = new Image();
+  image.src = value.sheet;
+  await image.decode();
+  if (value.run !== state.run) begin(value);
+  if (value.whole) state.frames = [];
+  value.frames.forEach((frame, row) => state.frames.push({ ...frame, image, row }));
+  state.about = value;
+  state.whole = value.whole;
+  state.at = state.frames.length - 1;
+  status(value.status);
+  bar.hidden = !value.whole && value.of < 2 || state.frames.length < 2 && value.whole;
+  element.firstElementChild.setAttribute("data-state", value.whole ? "done" : "live");
+  if (value.whole) finish(value);
+  draw();
+}
+
+function finish(value) {
+  state.alt = value.alt;
+  panels.querySelectorAll(".gl-row-note").forEach((node, i) => (node.textContent = value.notes[i] ?? ""));
+  state.before = difference(state.old, value);
+  if (state.before) {
+    const [steps, change] = element.querySelectorAll("[data-mode]");
+    steps.textContent = "step by step";
+    change.textContent = "before | now";
+    find(".gl-modes").hidden = false;
+    setMode("change");
+  }
+}
+
+// Let the page's address lead back to what is shown.
+function relink(link) {
+  const url = new URL(location.href);
+  for (const name of link.names) url.searchParams.delete(name);
+  for (const [name, word] of Object.entries(link.values)) url.searchParams.set(name, word);
+  history.replaceState(history.state, "", url);
+}
+
+function stop() {
+  clearInterval(state.timer);
+  state.timer = null;
+  play.textContent = "\u25B6";
+  play.setAttribute("aria-label", "Play");
+}
+
+range.addEventListener("input", () => {
+  stop();
+  if (state.mode !== "steps") setMode("steps");
+  state.at = Math.min(Number(range.value), state.frames.length - 1);
+  draw();
+});
+play.addEventListener("click", () => {
+  if (state.timer) return stop();
+  if (state.mode !== "steps") setMode("steps");
+  if (state.at >= state.frames.length - 1) state.at = 0;
+  play.textContent = "\u2759\u2759";
+  play.setAttribute("aria-label", "Pause");
+  state.timer = setInterval(() => {
+    state.at = Math.min(state.at + 1, state.frames.length - 1);
+    draw();
+    if (state.at === state.frames.length - 1) stop();
+  }, 80);
+});
+element.querySelectorAll("[data-mode]").forEach((button) => button.addEventListener("click", () => setMode(button.dataset.mode)));
+
+let queue = Promise.resolve(); // one value after the other, though pictures decode at their own pace
+const accept = () => {
+  const value = props.value;
+  queue = queue.then(() => receive(value)).catch((error) => status(String(error), true));
+};
+watch("value", accept);
+accept();

@@ -1,0 +1,136 @@
+"""The film: small pictures side by side while they form, then a scrubber over every step. Drawn by film.js.
+
+Frames travel as one PNG sheet: a row for each frame, in it all pictures of the first panel, then of the next.
+"""
+
+import base64
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genlab import viz
+from genlab.names import require
+
+gr = require("gradio", extra="apps")
+
+HERE = Path(__file__).parent
+KEPT = 48  # frames of a finished film; enough for smooth scrubbing, small enough to send in one piece
+FEWER_GREYS = np.round(np.arange(256) / 17).astype(np.uint8) * 17
+
+TEMPLATE = """
+<div class="gl-film">
+  <div class="gl-modes" role="group" aria-label="What to show" hidden>
+    <button type="button" data-mode="steps" aria-pressed="true"></button>
+    <button type="button" data-mode="change" aria-pressed="false"></button>
+  </div>
+  <div class="gl-panels"></div>
+  <div class="gl-bar" hidden>
+    <button type="button" class="gl-play" aria-label="Play">&#9654;</button>
+    <div class="gl-track">
+      <svg viewBox="0 0 100 24" preserveAspectRatio="none" aria-hidden="true"></svg>
+      <input type="range" min="0" value="0" aria-label="Step of the trajectory">
+    </div>
+    <output></output>
+  </div>
+  <p class="gl-status" role="status"></p>
+</div>
+"""
+
+
+def film(value: dict | None = None, **kwargs):
+    """The component. Its value is what `Film.live` or `Film.whole` returns, or `Film.message(...)`."""
+    return gr.HTML(
+        value,
+        html_template=TEMPLATE,
+        js_on_load=(HERE / "film.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        **kwargs,
+    )
+
+
+class Film:
+    """Collects the frames of one run and packs them for the page.
+
+    `panels`: their titles. `of`: how many frames are to come. `rows`: a label for each row of pictures, if rows differ.
+    `band`: the range of t in which something acts, shaded behind the scrubber. `score`: what the curve behind it shows.
+    `knobs`, `noise`: a run with other knobs and the same noise is shown beside the one before it.
+    """
+
+    def __init__(
+        self,
+        run: str,
+        panels: Sequence[str],
+        columns: int,
+        of: int,
+        *,
+        rows: Sequence[str] = (),
+        band: tuple[float, float] | None = None,
+        score: str = "",
+        knobs: dict[str, str] | None = None,
+        noise: str = "",
+    ):
+        self.about: dict[str, Any] = {
+            "run": run,
+            "panels": list(panels),
+            "cols": columns,
+            "of": of,
+            "rows": list(rows),
+            "band": band,
+            "score": score,
+            "knobs": knobs or {},
+            "noise": noise,
+        }
+        self.frames: list[np.ndarray] = []  # each (h, panels * n * w) or (h, panels * n * w, 3)
+        self.facts: list[dict[str, Any]] = []
+        self.sent = 0
+
+    def add(
+        self, t: float, *panels: np.ndarray, captions: Sequence[str] = (), score: float | None = None, **now
+    ) -> None:
+        """One frame: uint8 pictures (n, h, w) for each panel, words under the last one's, the score, values to show."""
+        pictures = np.concatenate(panels)
+        self.about["n"], self.about["size"] = len(panels[0]), list(pictures.shape[1:3])
+        self.frames.append(np.concatenate(list(pictures), axis=1))
+        self.facts.append({"t": t, "captions": list(captions), "score": score, "now": {"t": f"{t:g}", **now}})
+
+    def live(self, status: str) -> dict:
+        """The frames since the last call, to be added to those on the page."""
+        first, self.sent = self.sent, len(self.frames)
+        return self._pack(range(first, self.sent), status) | {"whole": False}
+
+    def whole(self, status: str, *, alt: str, link: dict | None = None, notes: Sequence[str] = ()) -> dict:
+        """The finished film. `alt` says what it shows, with the numbers; `link` is the query that leads back here."""
+        self.sent = len(self.frames)
+        kept = np.unique(np.linspace(0, len(self.frames) - 1, KEPT).round().astype(int)) if self.frames else []
+        return self._pack(kept, status) | {"whole": True, "alt": alt, "link": link, "notes": list(notes)}
+
+    @staticmethod
+    def still(value: dict | None) -> dict | None:
+        """The last picture of a finished film: light enough to come with the page."""
+        if value is None:
+            return None
+        from PIL import Image
+
+        with Image.open(io.BytesIO(base64.b64decode(value["sheet"].split(",", 1)[1]))) as sheet:
+            last = np.asarray(sheet)[-value["size"][0] :]
+        return value | {"sheet": viz.data_uri(viz.png(last)), "frames": value["frames"][-1:]}
+
+    @staticmethod
+    def message(text: str, error: bool = False) -> dict:
+        """A sentence on the stage; the pictures there stay."""
+        return {"message": text, "error": error}
+
+    def _pack(self, chosen, status: str) -> dict:
+        chosen = [int(i) for i in chosen]
+        last = len(self.frames) - 1
+        # 16 greys are enough for what passes by, and halve what noise costs to send; the result stays exact.
+        sheet = [self.frames[i] if i == last else FEWER_GREYS[self.frames[i]] for i in chosen]
+        return {
+            **self.about,
+            "status": status,
+            "sheet": viz.data_uri(viz.png(np.concatenate(sheet))) if sheet else None,
+            "frames": [{"at": i, **self.facts[i]} for i in chosen],
+        }

@@ -1,0 +1,39 @@
+// Page-wide behaviour: Enter generates, arrow keys on a slider count as letting it go, dark mode, copying the link.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("button, a, textarea, summary, [contenteditable=true], [role=option], [role=listbox]")) return;
+  const visible = [...document.querySelectorAll(".gl-generate")].find((node) => node.offsetParent);
+  if (visible) {
+    event.preventDefault();
+    event.target.blur?.();
+    visible.click();
+  }
+});
+document.addEventListener("keyup", (event) => {
+  if (event.target.matches?.("input[type=range]") && event.key.startsWith("Arrow"))
+    event.target.dispatchEvent(new PointerEvent("pointerup", { bubbles: true }));
+});
+document.addEventListener("click", (event) => {
+  const button = event.target.closest?.("[data-gl]");
+  if (button?.dataset.gl === "dark") remember(document.body.classList.toggle("dark"));
+  if (button?.dataset.gl === "link") {
+    const said = () => {
+      button.textContent = "Link copied";
+      setTimeout(() => (button.textContent = "Copy link"), 1600);
+    };
+    navigator.clipboard?.writeText(location.href).then(said, () => prompt("The link to what you see", location.href));
+  }
+});
+
+// Light or dark, as chosen, on every page of the site; before a choice it is the system's. A private window may refuse.
+let dark = null;
+try { dark = localStorage.getItem("gl-dark"); } catch {}
+function remember(now) {
+  dark = now ? "1" : "0";
+  try { localStorage.setItem("gl-dark", dark); } catch {}
+}
+if (dark !== null) {
+  const apply = () => document.body.classList.toggle("dark", dark === "1");
+  new MutationObserver(apply).observe(document.body, { attributes: true, attributeFilter: ["class"] }); // gradio sets it too
+  apply();
+}

@@ -1,0 +1,63 @@
+"""The texts below the stage, written from the models themselves: equation, source, Python, card."""
+
+import json
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from genlab.names import METRICS, root
+
+
+def equation(family: str, name: str, now: Mapping[str, str]) -> str:
+    """A law as Markdown: the equation, then each symbol with its meaning and what it is now.
+
+    `family`, `name`: the class that states the law. `now`: values by the law's own symbols; others show a dash.
+    """
+    from genlab import core
+
+    law = core.law(getattr(import_module(f"genlab.models.{family}"), name))
+    rows = [f"| ${symbol}$ | {meaning} | {now.get(symbol, '–')} |" for symbol, meaning in law.symbols.items()]
+    paper = f"[{law.paper}, {law.year}]({law.url})" if law.url else f"{law.paper}, {law.year}"
+    return "\n".join([f"$${law.latex}$$", "", "| symbol | what it is | now |", "| --- | --- | --- |", *rows, "", paper])
+
+
+def under_the_hood(family: str, name: str) -> str:
+    """The function that computes the law, read from the installed source."""
+    from genlab import core
+
+    cls = getattr(import_module(f"genlab.models.{family}"), name)
+    return f"`{cls.__module__}`, `{core.law(cls).code}`\n\n```python\n{core.law_source(cls).rstrip()}\n```"
+
+
+def call_text(call: str, arguments: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
+    """A Python call, one argument a line; what equals its default is left out."""
+    shown = [
+        f"    {key}={value},\n" for key, value in arguments.items() if key not in defaults or value != defaults[key]
+    ]
+    return f"{call}(\n{''.join(shown)})"
+
+
+def python_text(*lines: str) -> str:
+    """Lines of Python as the Markdown of a panel."""
+    return "```python\n" + "\n".join(lines) + "\n```"
+
+
+def card_text(name: str) -> str:
+    """A bundled model's card without its front matter; a sentence where there is none yet."""
+    file = root() / "model_cards" / name / "README.md"
+    if not file.is_file():
+        return f"`{name}` has no card yet: `genlab evaluate {name}` writes it."
+    text = file.read_text(encoding="utf-8")
+    if text.startswith("---"):
+        text = text.split("\n---\n", 1)[-1]
+    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith(("![", "<img")))
+
+
+def measured(name: str, metric: str) -> list[dict]:
+    """The entries of one metric on a bundled model's card that hold a value; none if it is not yet measured."""
+    file = root() / "model_cards" / name / METRICS
+    try:
+        entries = json.loads(file.read_text(encoding="utf-8"))["metrics"]
+    except (OSError, ValueError, KeyError):
+        return []
+    return [entry for entry in entries if entry.get("name") == metric and entry.get("value") is not None]

@@ -1,0 +1,342 @@
+"""A tab that paints with any Stable-Diffusion-like pipeline of diffusers: the same knobs, rho first of all.
+
+    if offered():
+        with gr.Tab("Your own pipeline"):
+            build_tab()
+
+At home any Hub id or folder may be named. Strangers choose among GENLAB_PIPELINES; without it the tab is not offered.
+"""
+
+import base64
+import io
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, wait
+from contextlib import closing
+from html import escape
+from importlib import import_module
+
+import numpy as np
+
+from genlab.names import GenlabError, did_you_mean, require
+from genlab.ui import limits
+from genlab.ui.frame import Frame, frame, markdown
+from genlab.ui.knobs import Choice, Knobs, Number
+from genlab.ui.media import picture_file
+from genlab.ui.panels import call_text, python_text
+from genlab.ui.runs import Run, Runs
+from genlab.ui.shelf import gpu, seeded
+
+gr = require("gradio", extra="apps")
+
+OWN = "own"  # the scheduler that came with the pipeline
+# Those that fit where Stable Diffusion's fits; a pipeline of another kind says which it takes.
+SCHEDULERS = ("DDIM", "DDPM", "DPM++ 2M", "DPM++ 2S", "UniPC", "Euler", "Euler ancestral", "Heun", "DEIS", "PNDM")
+EXAMPLE = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+PROMPT = "a lighthouse on a cliff at dawn, oil painting"
+TRY = {  # in the order of the lesson; prompt and seed stay, so that one change shows
+    "no guidance": {"guidance": 0.0},
+    "as usual": {"guidance": 6.5},
+    "too much": {"guidance": 24.0},
+    "half the steps": {"steps": 12, "scheduler": "DPM++ 2M"},
+}
+WELCOME = """
+<div class="gl-empty"><div><b>Name a pipeline, say what to paint, and press Generate.</b>
+<p>Its weights are fetched once, several GB for Stable Diffusion. A picture then takes seconds on a GPU, minutes on a
+CPU, and shows as it forms. Only safetensors are read; no code that comes with a pipeline is run.</p></div></div>
+"""
+EASEL = """
+.gl-painting, .gl-empty { display: block; width: 100%; max-width: 640px; aspect-ratio: 1; margin: 0 auto;
+  border: 1px solid var(--border-color-primary); border-radius: 4px; background: var(--background-fill-secondary);
+  object-fit: contain; }
+.gl-empty { display: grid; place-items: center; padding: 32px; color: var(--body-text-color-subdued); }
+.gl-empty div { max-width: 48ch; font-size: 18px; line-height: 28px; }
+.gl-empty b { font-weight: 600; color: var(--body-text-color); }
+.gl-empty p { margin: 8px 0 0; }
+"""
+
+
+def offered() -> bool:
+    """Whether visitors may use the tab at all. Raises GenlabError if GENLAB_PIPELINES is malformed."""
+    allowed = limits.allowed_pipelines()
+    return allowed is None or bool(allowed)
+
+
+class Bench:
+    """Holds one pipeline, the last one asked for: two rarely fit. Loading goes on behind the page."""
+
+    def __init__(self):
+        self._lock, self._loading = threading.Lock(), threading.Lock()
+        self._source, self._future = "", Future()
+
+    def get(self, source: str) -> Future:
+        """The pipeline, or its promise. A failed one is tried again by the next who asks."""
+        with self._lock:
+            failed = self._future.done() and self._future.exception() is not None
+            if source != self._source or failed:
+                self._source, self._future = source, Future()
+                threading.Thread(target=self._load, args=(source, self._future), daemon=True).start()
+            return self._future
+
+    def _load(self, source: str, future: Future) -> None:
+        with self._loading:
+            try:
+                kind = import_module("genlab.models.diffusion.pipeline").Pipeline
+                future.set_result(kind.from_pretrained(source))
+            except BaseException as error:
+                future.set_exception(error)
+
+
+BENCH = Bench()
+RUNS = Runs()
+
+
+def knobs() -> Knobs:
+    """The numbers and choices, within the limits in force."""
+    bounds = limits.limits()
+    return Knobs(
+        guidance=Number("rho (diffusers guidance_scale = 1 + rho)", 6.5, 0, 30, 0.1),
+        steps=Number("Steps", 25, 1, bounds.steps),
+        scheduler=Choice("Scheduler", OWN, [("the pipeline's own", OWN), *SCHEDULERS], menu=True),
+        seed=Number("Seed", 42, 0, 2**31 - 1, box=True),
+        height=Number("Height (0: as trained)", 0, 0, bounds.side, 8, box=True),
+        width=Number("Width (0: as trained)", 0, 0, bounds.side, 8, box=True),
+    )
+
+
+def permitted(source) -> str:
+    """The pipeline's name if this visitor may run it. Raises GenlabError."""
+    name, allowed = limits.text(source, 300), limits.allowed_pipelines()
+    if not name:
+        raise GenlabError(f"Name a pipeline first: a Hub id such as {EXAMPLE}, or a folder.")
+    if allowed is not None and name not in allowed:
+        raise GenlabError(f"This page runs {', '.join(allowed) or 'no pipelines'}{did_you_mean(name, allowed)}.")
+    return name
+
+
+@gpu(120)
+def paint(source: str, prompt: str, negative: str, values: dict, previews: bool = True) -> Iterator[tuple]:
+    """After each step (step, steps, image or None); the pipeline is on the bench already. Raises GenlabError."""
+    pipeline = BENCH.get(source).result()
+    size = {side: values[side] - values[side] % pipeline.multiple or None for side in ("height", "width")}
+    yield from pipeline.sample_steps(
+        prompt,
+        negative=negative,
+        guidance=values["guidance"],
+        steps=values["steps"],
+        scheduler=None if values["scheduler"] == OWN else values["scheduler"],
+        generator=seeded(values["seed"]),
+        previews=previews,
+        **size,
+    )
+
+
+def python(source: str, prompt: str, negative: str, values: dict) -> str:
+    """Python that paints what is on the stage."""
+    arguments = {
+        "negative": repr(negative),
+        "guidance": values["guidance"],
+        "steps": values["steps"],
+        "scheduler": None if values["scheduler"] == OWN else repr(values["scheduler"]),
+        "height": values["height"] or None,
+        "width": values["width"] or None,
+        "generator": f"torch.Generator().manual_seed({values['seed']})",
+    }
+    call = call_text("pipeline.sample", arguments, {"negative": "''", "scheduler": None, "height": None, "width": None})
+    return python_text(
+        "import torch",
+        "",
+        "from genlab.models.diffusion.pipeline import Pipeline",
+        "",
+        f"pipeline = Pipeline.from_pretrained({source!r})",
+        "image = " + call.replace("(\n", f"(\n    {prompt!r},\n", 1),
+        'image.save("painting.png")',
+    )
+
+
+def picture(image, alt: str, final: bool) -> str:
+    """An `<img>` of a PIL image: a light preview, or the whole thing, to be saved as it is."""
+    kind, options = ("png", {}) if final else ("webp", {"quality": 70})
+    packed = io.BytesIO()
+    image.save(packed, kind, **options)
+    return f'<img class="gl-painting" alt="{escape(alt)}" src="data:image/{kind};base64,{_text(packed)}">'
+
+
+def _text(packed: io.BytesIO) -> str:
+    return base64.b64encode(packed.getvalue()).decode()
+
+
+def say(text: str, error: bool = False) -> str:
+    """A sentence under the stage; a screen reader reads it out."""
+    return f'<p class="gl-status{" gl-error" if error else ""}" role="status">{escape(text)}</p>'
+
+
+# -- the tab -----------------------------------------------------------------------------------------------------------
+
+
+def build_tab() -> None:
+    """The tab's content, in the present gradio context, with its events and its endpoint."""
+    RUNS.seconds = limits.limits().seconds
+    kinds = knobs()
+    with frame() as page:
+        source, prompt, negative, lock, made = _controls(page, kinds)
+        with page.stage:
+            stage = gr.HTML(WELCOME, css_template=EASEL, apply_default_css=False)
+            status = gr.HTML(say(""), apply_default_css=False)
+            page.suggest(TRY)
+        with page.below, gr.Accordion("Python that paints what you see", open=False):
+            code = markdown()
+
+    def run(request: gr.Request, source, prompt, negative, *values):
+        values = kinds.clean(dict(zip(kinds, values, strict=True)))
+        present = RUNS.begin(request.session_hash)
+        try:
+            source, prompt, negative = permitted(source), limits.text(prompt), limits.text(negative)
+            for text in _loading(source, present):
+                yield {status: say(text)}
+            if not present.going:
+                return
+            last = (0, 0)
+            with closing(paint(source, prompt, negative, values)) as steps:
+                for step, of, image in steps:
+                    if not present.going:
+                        break
+                    last = (step, of)
+                    left = f"Step {step} of {of}, {present.left(step, of):.0f} s left"
+                    shown = {status: say(left)}
+                    if image is not None:
+                        alt = f"{prompt}: step {step} of {of}, rho {values['guidance']:g}, seed {values['seed']}"
+                        shown[stage] = picture(image, alt, final=step == of)
+                    yield shown
+            if not present.replaced:
+                yield {status: say(_ending(present, *last)), code: python(source, prompt, negative, values)}
+        except GenlabError as error:
+            yield {status: say(str(error), error=True)}
+
+    def again(request: gr.Request):
+        """The present run ends at its next step, before the next one waits for its place."""
+        RUNS.end(request.session_hash, "replaced")
+
+    def over(request: gr.Request):
+        RUNS.end(request.session_hash)
+
+    def fresh(seed, lock, request: gr.Request):
+        again(request)
+        return seed if lock else int(np.random.default_rng().integers(10_000))
+
+    def suggestion(changes: dict):
+        def apply(seed, height, width, request: gr.Request):
+            again(request)
+            kept = {"seed": seed, "height": height, "width": width}
+            return [*kinds.clean(kinds.defaults() | kept | changes).values()]
+
+        return apply
+
+    quick = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    values = [made[name] for name in kinds]
+    kept = [made[name] for name in ("seed", "height", "width")]
+    starts = [
+        page.generate.click(fresh, [made["seed"], lock], made["seed"], **quick),
+        *(chip.click(suggestion(TRY[name]), kept, values, **quick) for name, chip in page.chips.items()),
+    ]
+    for start in starts:
+        start.then(
+            run,
+            [source, prompt, negative, *values],
+            [stage, status, code],
+            show_progress="hidden",
+            api_visibility="private",
+            trigger_mode="multiple",
+            concurrency_limit=1,
+            concurrency_id="pipeline",
+        )
+    page.stop.click(over, **quick)
+    gr.api(pipeline_sample, api_name="pipeline_sample", concurrency_limit=1, concurrency_id="pipeline")
+
+
+def _controls(page: Frame, kinds: Knobs) -> tuple:
+    allowed, most = limits.allowed_pipelines(), limits.limits().text
+    made = {}
+    with page.controls:
+        with page.group("What"):
+            if allowed is None:
+                source = gr.Textbox(
+                    label="Pipeline: a Hub id or a folder", placeholder=EXAMPLE, max_lines=1, max_length=300
+                )
+            else:
+                source = gr.Dropdown(allowed, value=allowed[0], label="Pipeline")
+            prompt = gr.Textbox(PROMPT, label="Prompt", lines=2, max_length=most)
+            negative = gr.Textbox(label="Away from (negative prompt)", max_lines=1, max_length=most)
+        with page.group("How"):
+            for name in ("guidance", "steps", "scheduler"):
+                made[name] = kinds[name].component()
+        with page.group("Seed"), gr.Row(elem_classes="gl-seed"):
+            made["seed"] = kinds["seed"].component(show_label=False, container=False, min_width=96)
+            lock = gr.Checkbox(True, label="keep it", container=False, min_width=96)
+        page.buttons()
+        with gr.Accordion("More", open=False):
+            for name in kinds:
+                if name not in made:
+                    made[name] = kinds[name].component()
+    return source, prompt, negative, lock, made
+
+
+def _loading(source: str, run: Run) -> Iterator[str]:
+    """What to say until the pipeline is there; the run's time starts when it is. Raises GenlabError."""
+    future = BENCH.get(source)
+    run.seconds, patience = float("inf"), run.seconds
+    while run.going and not future.done():
+        yield f"Fetching and loading {source}: {run.elapsed:.0f} s so far. The first time this can take minutes."
+        wait([future], timeout=0.5)
+    if future.done():
+        future.result()
+        run.started, run.seconds = time.monotonic(), patience
+
+
+def _ending(run: Run, step: int, of: int) -> str:
+    how = {"stopped": f"Stopped after {step} of {of} steps", "time": f"Out of time after {step} of {of} steps"}
+    return f"{how.get(run.ended, f'{of} steps')} in {run.elapsed:.1f} s."
+
+
+def pipeline_sample(
+    source: str,
+    prompt: str,
+    negative: str = "",
+    guidance: float = 6.5,
+    steps: int = 25,
+    scheduler: str = OWN,
+    height: int = 0,
+    width: int = 0,
+    seed: int = 42,
+) -> tuple[gr.FileData, dict]:
+    """Paint a picture with a Stable-Diffusion-like pipeline of diffusers: a PNG, and the settings that it took.
+
+    Args:
+        source: the pipeline: a Hub id or a folder; on a public page one of those that it offers
+        prompt: what to paint
+        negative: what to keep away from
+        guidance: rho, 0 (none) to 30; the guidance_scale of diffusers is 1 + rho
+        steps: how many, from 1 up
+        scheduler: "own" for the one that came with the pipeline, or a name such as "DPM++ 2M", "UniPC", "Euler"
+        height: pixels, 0 for the height the pipeline was trained at
+        width: pixels, 0 for the width the pipeline was trained at
+        seed: 0 to 2147483647; the same seed paints the same picture
+    """
+    values = knobs().clean({k: v for k, v in locals().items() if k not in ("source", "prompt", "negative")})
+    run = RUNS.begin(None)
+    try:
+        source, prompt, negative = permitted(source), limits.text(prompt), limits.text(negative)
+        for _ in _loading(source, run):
+            pass
+        with closing(paint(source, prompt, negative, values, previews=False)) as steps_taken:
+            for at in steps_taken:
+                if at.step < at.steps and not run.going:
+                    raise GenlabError(
+                        f"Out of time after {at.step} of {at.steps} steps: ask for fewer, or a smaller one."
+                    )
+        result = picture_file(np.asarray(at.image), "painting.png")
+    except GenlabError as error:
+        raise gr.Error(str(error), print_exception=False) from error
+    facts = {"source": source, "prompt": prompt, "negative": negative, **values, "seconds": round(run.elapsed, 3)}
+    return result, facts

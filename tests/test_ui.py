@@ -1,0 +1,344 @@
+"""genlab.ui and genlab.viz without a browser: pictures, charts, knobs, runs, films, the pad, the panels."""
+
+import base64
+import re
+import threading
+import zlib
+from io import BytesIO
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("gradio")
+
+from genlab import ui, viz
+from genlab.names import FAMILIES, GenlabError
+from genlab.ui import runs, shelf, theme
+from genlab.ui.film import KEPT
+
+KNOBS = ui.Knobs(
+    label=ui.Choice("Class", "all", ["0", "7", "all"]),
+    rho=ui.Number("rho (diffusers ...)", 2.0, 0, 12, 0.1),
+    steps=ui.Number("Steps", 50, 5, 100),
+    lock=ui.Switch("Lock"),
+)
+UNHURRIED = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=40),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def decoded(uri: str) -> np.ndarray:
+    from PIL import Image
+
+    return np.asarray(Image.open(BytesIO(base64.b64decode(uri.split(",", 1)[1]))))
+
+
+# -- pictures ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (5, 9), (1, 1), (6, 7, 3)])
+def test_png_is_read_back_exactly(shape):
+    image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    assert np.array_equal(decoded(viz.data_uri(viz.png(image))), image)
+
+
+def test_tile_puts_each_picture_where_it_belongs():
+    images = np.stack([np.full((2, 2), i / 10) for i in range(5)])
+    sheet = viz.tile(images, columns=3, gap=1, scale=2)
+    assert sheet.shape == (2 * 4 + 1, 3 * 4 + 2)
+    assert (sheet[:4, 5:9] == round(255 * 0.1)).all()
+    assert (sheet[5:, :4] == round(255 * 0.3)).all()
+    assert (sheet[:, 4] == 255).all() and (sheet[5:, 10:] == 255).all(), "gaps and the empty place are background"
+
+
+def test_values_outside_the_range_and_nan_become_pictures():
+    x = np.array([[[-1.0, 2.0], [np.nan, 0.5]]])
+    assert viz.to_uint8(x).tolist() == [[[0, 255], [0, 128]]]
+
+
+def test_bfloat16_tensors_and_colour():
+    import torch
+
+    x = torch.ones(2, 3, 4, 5, dtype=torch.bfloat16)
+    assert viz.to_uint8(x).shape == (2, 4, 5, 3)
+    with pytest.raises(ValueError, match="images have shape"):
+        viz.to_uint8(np.zeros((2, 4, 5, 5)))
+
+
+@UNHURRIED
+@given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6))
+def test_ticks_are_few_round_and_inside(low, width):
+    found = viz.ticks(low, low + width)
+    assert len(found) <= 7
+    assert all(low - 1e-6 * width <= t <= low + width * (1 + 1e-6) for t in found if len(found) > 1)
+
+
+def test_chart_is_well_formed_names_its_axes_and_escapes():
+    lines = [
+        viz.Line([(0.05, 90), (0.03, 99)], ["rho 0", "rho <8>"], name="card"),
+        viz.Line([(0.04, float("nan")), (0.04, 97)], ["lost", "now"], joined=False, now=True),
+    ]
+    svg = viz.line_chart(lines, x="diversity", y="agreement (%)", alt='says "what" & numbers')
+    root = ElementTree.fromstring(svg)
+    texts = [node.text for node in root.iter("text")]
+    assert {"diversity", "agreement (%)", "rho 0", "rho <8>", "card"} <= set(texts)
+    assert root.attrib["aria-label"] == 'says "what" & numbers'
+    assert "nan" not in svg
+    assert viz.line_chart([], x="x", y="y", alt="") == ""
+
+
+# -- knobs -------------------------------------------------------------------------------------------------------------
+
+
+@given(st.dictionaries(st.sampled_from([*KNOBS, "other"]), ANYTHING))
+@UNHURRIED
+def test_whatever_a_stranger_sends_comes_out_in_range(sent):
+    clean = KNOBS.clean(sent)
+    assert list(clean) == list(KNOBS)
+    assert clean["label"] in ("0", "7", "all")
+    assert isinstance(clean["rho"], float) and 0 <= clean["rho"] <= 12
+    assert type(clean["steps"]) is int and 5 <= clean["steps"] <= 100
+    assert type(clean["lock"]) is bool
+
+
+@pytest.mark.parametrize(
+    ("name", "sent", "used"),
+    [
+        ("rho", "3.14", 3.1),
+        ("rho", float("inf"), 12.0),
+        ("rho", -1e300, 0.0),
+        ("rho", "nan", 2.0),
+        ("steps", 10**400, 50),
+        ("steps", 7.6, 8),
+        ("label", 7, "7"),
+        ("label", 7.0, "7"),
+        ("label", "<script>", "all"),
+        ("lock", "true", True),
+        ("lock", "1", True),
+        ("lock", 1, False),
+    ],
+)
+def test_clean(name, sent, used):
+    assert KNOBS[name].clean(sent) == used
+
+
+@UNHURRIED
+@given(st.floats(0, 12), st.integers(5, 100), st.sampled_from(["0", "7", "all"]), st.booleans())
+def test_a_link_leads_back(rho, steps, label, lock):
+    values = KNOBS.clean({"rho": rho, "steps": steps, "label": label, "lock": lock})
+    assert KNOBS.clean(KNOBS.query(values)) == values
+
+
+def test_defaults_need_no_link():
+    assert KNOBS.query(KNOBS.defaults()) == {}
+
+
+# -- runs --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_run_replaces_the_old_one_of_the_same_visitor_only():
+    all_runs = ui.Runs()
+    first, other = all_runs.begin("a"), all_runs.begin("b")
+    second = all_runs.begin("a")
+    assert (first.going, first.replaced, second.going, other.going) == (False, True, True, True)
+    all_runs.end("a")
+    assert (second.going, second.ended) == (False, "stopped")
+    all_runs.end("nobody")
+    assert other.going
+
+
+def test_a_run_ends_when_its_time_is_up(monkeypatch):
+    run = ui.Runs(seconds=5).begin(None)
+    assert run.going
+    now = runs.time.monotonic()
+    monkeypatch.setattr(runs.time, "monotonic", lambda: now + 6)
+    assert not run.going and run.ended == "time"
+
+
+def test_visitors_are_forgotten_in_the_end(monkeypatch):
+    monkeypatch.setattr(runs, "REMEMBERED", 3)
+    all_runs = ui.Runs()
+    for i in range(10):
+        all_runs.begin(str(i))
+    assert list(all_runs._present) == ["7", "8", "9"]
+
+
+# -- shelf -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_shelf_loads_each_model_once_however_many_ask(monkeypatch):
+    loads = []
+
+    def load(name, device, dtype):
+        loads.append((name, dtype))
+        return object()
+
+    monkeypatch.setattr(shelf.genlab, "from_pretrained", load, raising=False)
+    models = ui.Shelf("a", "b", fast=("b",))
+    assert not models.ready("a")
+    threads = [threading.Thread(target=lambda: models["a"]) for _ in range(8)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    models["b"]
+    assert loads == [("a", None), ("b", shelf.genlab.fast_dtype())]
+    assert models["a"] is models["a"] and models.ready("a")
+
+
+def test_warming_is_quiet_about_missing_models(monkeypatch):
+    def load(name, **_):
+        raise GenlabError("no such model")
+
+    monkeypatch.setattr(shelf.genlab, "from_pretrained", load, raising=False)
+    models = ui.Shelf("a")
+    models.warm()
+    for thread in threading.enumerate():
+        if thread.name == "genlab-warm":
+            thread.join()
+    with pytest.raises(GenlabError, match="no such model"):
+        models["a"]
+
+
+# -- film --------------------------------------------------------------------------------------------------------------
+
+
+def make_film(frames: int, n: int = 3) -> tuple[ui.Film, np.ndarray]:
+    film = ui.Film("run", ["x_t", "x_0"], columns=3, of=frames)
+    pictures = np.random.default_rng(1).integers(0, 256, (frames, 2, n, 4, 4), dtype=np.uint8)
+    for i, (x_t, x_0) in enumerate(pictures):
+        film.add(frames - i, x_t, x_0, captions=["7"] * n, score=i / frames, alpha="0.5")
+    return film, pictures
+
+
+def test_the_last_frame_of_a_film_is_exact_and_the_others_close():
+    film, pictures = make_film(5)
+    value = film.whole("done", alt="five frames")
+    sheet = decoded(value["sheet"]).astype(int)
+    assert sheet.shape == (5 * 4, 2 * 3 * 4)
+    expected = np.concatenate([np.concatenate(list(frame.reshape(6, 4, 4)), axis=1) for frame in pictures])
+    assert (sheet[-4:] == expected[-4:]).all()
+    assert np.abs(sheet - expected).max() <= 9
+    assert [frame["at"] for frame in value["frames"]] == [0, 1, 2, 3, 4]
+    assert value["frames"][1]["now"] == {"t": "4", "alpha": "0.5"}
+
+
+def test_a_still_is_the_last_frame():
+    film, pictures = make_film(5)
+    still = ui.Film.still(film.whole("done", alt="five frames"))
+    assert np.array_equal(decoded(still["sheet"]), np.concatenate(list(pictures[-1].reshape(6, 4, 4)), axis=1))
+    assert [frame["at"] for frame in still["frames"]] == [4] and still["alt"] == "five frames"
+    assert ui.Film.still(None) is None
+
+
+def test_live_sends_each_frame_once():
+    film, pictures = make_film(3)
+    assert [f["at"] for f in film.live("")["frames"]] == [0, 1, 2]
+    assert film.live("")["frames"] == [] and film.live("")["sheet"] is None
+    film.add(0, *pictures[0])
+    assert [f["at"] for f in film.live("")["frames"]] == [3]
+
+
+def test_a_long_film_is_thinned_but_keeps_both_ends():
+    kept = [f["at"] for f in make_film(100)[0].whole("", alt="")["frames"]]
+    assert len(kept) == KEPT and kept[0] == 0 and kept[-1] == 99
+
+
+# -- pad ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_drawing_goes_through_the_link_unharmed():
+    image = ui.strokes([[(5, 5), (20, 22), (9, 25)]])
+    value = ui.drawn(image)
+    assert ui.unpacked(ui.packed(value)) == value
+    assert np.abs(ui.ink(value) - image).max() <= 0.5 / 255 + 1e-6
+    assert len(ui.packed(value)) < 700, "short enough for a link"
+
+
+@pytest.mark.parametrize(
+    "text", [None, "", "!!", "A" * 5000, 7, base64.urlsafe_b64encode(zlib.compress(b"x")).decode()]
+)
+def test_a_strangers_drawing_is_an_empty_pad(text):
+    assert ui.unpacked(text) == ""
+    assert not ui.ink(text).any()
+
+
+def test_a_bomb_in_a_link_is_not_unpacked():
+    bomb = base64.urlsafe_b64encode(zlib.compress(bytes(2_000_000))).decode()
+    assert len(bomb) < 4 * 28 * 28, "it passes the check of length"
+    assert ui.unpacked(bomb) == ""
+
+
+def test_strokes_leave_ink_on_the_line_and_none_elsewhere():
+    image = ui.strokes([[(4.5, 10.5), (20.5, 10.5)]])
+    assert (image[10, 4:20] == 1).all()
+    assert image[:8].max() == 0 and image[13:].max() == 0
+
+
+# -- panels and look ---------------------------------------------------------------------------------------------------
+
+
+def test_the_equation_shows_every_symbol_of_the_law_with_its_value():
+    from genlab.core import law
+    from genlab.models.diffusion import ClassifierFreeGuidance
+
+    text = ui.equation("diffusion", "ClassifierFreeGuidance", {r"\rho": "**2**"})
+    stated = law(ClassifierFreeGuidance)
+    assert f"$${stated.latex}$$" in text and stated.url in text
+    for symbol, meaning in stated.symbols.items():
+        assert f"| ${symbol}$ | {meaning} |" in text
+    assert "| **2** |" in text
+
+
+def test_under_the_hood_is_the_installed_source():
+    text = ui.under_the_hood("diffusion", "ClassifierFreeGuidance")
+    assert "def noise(" in text and "(1 + self.rho) * conditional - self.rho * unconditional" in text
+
+
+def test_call_text_leaves_out_defaults():
+    assert ui.call_text("f", {"n": 1, "a": 0, "b": "'x'"}, {"a": 0, "b": "'y'"}) == "f(\n    n=1,\n    b='x',\n)"
+
+
+def test_measured_reads_the_card_and_says_nothing_where_nothing_was_measured(tmp_path, monkeypatch):
+    from genlab.ui import panels
+
+    monkeypatch.setattr(panels, "root", lambda: tmp_path)
+    assert ui.measured("x", "agreement") == []
+    folder = tmp_path / "model_cards" / "x"
+    folder.mkdir(parents=True)
+    entries = '[{"name": "agreement", "value": null}, {"name": "agreement", "value": 0.9}, {"name": "fid", "value": 3}]'
+    (folder / "metrics.json").write_text(f'{{"metrics": {entries}}}')
+    assert ui.measured("x", "agreement") == [{"name": "agreement", "value": 0.9}]
+    assert "no card yet" in ui.card_text("x")
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n# X\n![samples](samples.png)\nText")
+    assert ui.card_text("x") == "# X\nText"
+
+
+def luminance(colour: str) -> float:
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+
+def contrast(a: str, b: str) -> float:
+    high, low = sorted([luminance(a), luminance(b)], reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_accents_are_legible_in_light_and_dark(family):
+    light, dark = theme.ACCENTS[family]
+    assert contrast(light, "#ffffff") >= 4.5
+    assert contrast(dark, "#101418") >= 4.5
+
+
+def test_the_look_asks_nobody_for_anything():
+    look = ui.look()
+    text = look["css"] + look["head"] + look["theme"]._get_theme_css()
+    text = text.replace("http://www.w3.org/2000/svg", "")  # a name, not an address
+    assert not re.search(r"https?://|@import|url\(['\"]?//", text)
+    assert "SourceSansPro-Regular.woff2" in text and "IBMPlexMono-Regular.woff2" in text
