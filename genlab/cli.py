@@ -199,7 +199,7 @@ def run_train(arguments: argparse.Namespace) -> None:
     genlab train ddpm_mnist
     genlab train ddpm_mnist --set steps=2000 batch_size=64
     genlab train ddpm_mnist --resume
-    accelerate launch --num_processes 2 -m genlab.cli train ddpm_mnist
+    accelerate launch --multi_gpu --num_processes 2 -m genlab.cli train ddpm_mnist
     """
     from importlib import import_module
 

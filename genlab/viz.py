@@ -57,7 +57,12 @@ def data_uri(picture: bytes) -> str:
 
 
 def tile(images, columns: int | None = None, gap: int = 0, scale: int = 1, background: int = 255) -> np.ndarray:
-    """One picture of all images in reading order, equally spaced, each pixel a sharp square of `scale` pixels."""
+    """One picture of all images in reading order, equally spaced, each pixel a sharp square of `scale` pixels.
+
+    A table of images, (rows, columns, 1 or 3, h, w), keeps its columns; else there are about as many as rows.
+    """
+    if np.ndim(images) == 5:
+        columns, images = images.shape[1], images.reshape(-1, *images.shape[2:])
     x = to_uint8(images).repeat(scale, axis=1).repeat(scale, axis=2)
     n, height, width = x.shape[:3]
     columns = min(columns or math.ceil(math.sqrt(n)), n)

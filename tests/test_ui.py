@@ -232,6 +232,7 @@ def test_a_still_is_the_last_frame():
     still = ui.Film.still(film.whole("done", alt="five frames"))
     assert np.array_equal(decoded(still["sheet"]), np.concatenate(list(pictures[-1].reshape(6, 4, 4)), axis=1))
     assert [frame["at"] for frame in still["frames"]] == [4] and still["alt"] == "five frames"
+    assert still["link"] is None, "the page is still to read its own link"
     assert ui.Film.still(None) is None
 
 

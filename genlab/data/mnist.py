@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -55,12 +56,14 @@ def _from_idx(folder: Path, split: str) -> dict[str, Tensor]:
 def _idx(file: Path, shape: tuple[int, ...]) -> Tensor:
     """An idx file of bytes, gzipped or not: a magic number and the shape, big-endian, then the data."""
     packed = file.with_name(file.name + ".gz")
+    file = file if file.is_file() else packed
     try:
-        raw = gzip.decompress(packed.read_bytes()) if packed.is_file() else file.read_bytes()
-    except (OSError, EOFError) as error:
-        raise DataError(f"{packed} cannot be read: {error}. Fetch it again.") from error
+        raw = file.read_bytes()
+        raw = gzip.decompress(raw) if file == packed else raw
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{file} cannot be read: {error}. Fetch it again.") from error
     header = 4 + 4 * len(shape)
     expected = np.array([0x0800 | len(shape), *shape], dtype=">i4").tobytes()
     if raw[:header] != expected or len(raw) != header + int(np.prod(shape)):
-        raise DataError(f"{packed} is not the MNIST file of shape {shape}. Fetch it again.")
+        raise DataError(f"{file} is not the MNIST file of shape {shape}. Fetch it again.")
     return torch.frombuffer(bytearray(raw[header:]), dtype=torch.uint8).reshape(shape)

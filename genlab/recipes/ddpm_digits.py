@@ -54,11 +54,13 @@ def samples(model):
     for rho in (0.0, 1.0, 4.0):
         generator = torch.Generator().manual_seed(0)
         rows.append(model.sample(10, label=list(range(10)), guidance=rho, steps=50, generator=generator))
-    return torch.cat(rows)
+    return torch.stack(rows)
 
 
 def preview(model):
-    return model.sample(40, label=[i % 10 for i in range(40)], steps=20, generator=torch.Generator().manual_seed(0))
+    """Four of each class, in ten columns."""
+    images = model.sample(40, label=[i % 10 for i in range(40)], steps=20, generator=torch.Generator().manual_seed(0))
+    return images.unflatten(0, (4, 10))
 
 
 RECIPE = Recipe(

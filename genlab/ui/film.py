@@ -109,14 +109,14 @@ class Film:
 
     @staticmethod
     def still(value: dict | None) -> dict | None:
-        """The last picture of a finished film: light enough to come with the page."""
+        """The last picture of a finished film: light enough to come with the page, whose link it leaves alone."""
         if value is None:
             return None
         from PIL import Image
 
         with Image.open(io.BytesIO(base64.b64decode(value["sheet"].split(",", 1)[1]))) as sheet:
             last = np.asarray(sheet)[-value["size"][0] :]
-        return value | {"sheet": viz.data_uri(viz.png(last)), "frames": value["frames"][-1:]}
+        return value | {"sheet": viz.data_uri(viz.png(last)), "frames": value["frames"][-1:], "link": None}
 
     @staticmethod
     def message(text: str, error: bool = False) -> dict:
