@@ -49,7 +49,7 @@ def render(folder: str | Path) -> str:
         _picture(model, name, folder),
         _law(model),
         _use(name, getattr(recipe, "snippet", "")),
-        _measured(record.get("measured"), metrics),
+        _measured(record, metrics),
         _training(record.get("training")),
         _reproduce(name, record, recipe),
         _model_facts(model),
@@ -175,13 +175,15 @@ def _own_snippet(cls: type) -> str:
     return f'from {cls.__module__} import {cls.__name__}\n\nmodel = {cls.__name__}.from_pretrained("user/name")'
 
 
-def _measured(measured: dict | None, metrics: list[Metric]) -> str:
+def _measured(record: dict, metrics: list[Metric]) -> str:
+    measured, left = record.get("measured"), record.get("unmeasured")
     if not measured or not metrics:
         return _section("Figures", "Not measured yet: the last command below measures the saved weights.")
     facts = {key: measured.get(key) for key in ("date", "commit", "hardware", "torch")}
     how = ", ".join(f"{key} {_plain(fact)}" for key, fact in facts.items() if fact)
     intro = f"Measured on the saved weights ({how}). A spread is the standard deviation over the seeds."
-    return _section("Figures", f"{intro}\n\n{tables(metrics)}")
+    rest = f"\n\nNot measured yet: {'; '.join(map(_plain, left))}." if left else ""
+    return _section("Figures", f"{intro}\n\n{tables(metrics)}{rest}")
 
 
 def _training(training: dict | None) -> str:

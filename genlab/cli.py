@@ -228,16 +228,24 @@ def run_evaluate(arguments: argparse.Namespace) -> None:
 
     genlab evaluate ddpm-mnist
     genlab evaluate runs/ddpm-mnist/model --samples 500
+    genlab evaluate ddpm-mnist --only "rho=1 *"
     """
     from genlab.evaluate import evaluate
 
-    print(evaluate(arguments.name, samples=arguments.samples, fresh=arguments.fresh))
+    options = {"samples": arguments.samples, "only": arguments.only, "fresh": arguments.fresh}
+    print(evaluate(arguments.name, **options))
 
 
 def add_evaluate(add: Add) -> None:
     add("name", help="a bundled model, or a folder")
     add("--samples", type=_count, help="fewer than the recipe asks for, for a quick look; the card says how many")
-    add("--fresh", action="store_true", help="measure again what an interrupted evaluation had finished")
+    add(
+        "--only",
+        default="*",
+        metavar="PATTERN",
+        help="the jobs whose name fits, such as 'rho=1 *'; others stay as they are",
+    )
+    add("--fresh", action="store_true", help="measure again what is known of these weights already")
 
 
 # -- publish ---------------------------------------------------------------------------------------------------------

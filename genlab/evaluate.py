@@ -1,8 +1,8 @@
 """`genlab evaluate NAME`: measure the saved weights, write the figures, the golden outputs, the pictures and the card.
 
-A recipe's `evaluate(model, samples)` yields jobs, each some figures with a key. Finished jobs are kept in runs/evaluate
-(runs/ of the current folder, as in training), under the hashes of the weights and of the code that measures, so that a
-measurement of hours can be stopped and go on, and no figure of other weights or of older code gets on a card.
+A recipe's `evaluate(model, samples)` yields jobs, each some figures with a key. metrics.json holds the figures of each
+finished job as soon as there are any, under the weights' hash: so a measurement of hours can be stopped and go on, on
+another machine too, and no figure of other weights gets on a card.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ import os
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import torch
@@ -25,10 +26,7 @@ from genlab import cards, viz
 from genlab.core import from_pretrained
 from genlab.facts import commit, hardware
 from genlab.figures import Metric
-from genlab.names import METRICS, WEIGHTS, GenlabError, require, resolve
-
-GOLDEN = "golden.safetensors"
-SAMPLES = "samples.png"
+from genlab.names import CARD, GOLDEN, METRICS, SAMPLES, WEIGHTS, GenlabError, require, resolve
 
 
 @dataclass(frozen=True)
@@ -39,9 +37,17 @@ class Job:
     run: Callable[[], list[Metric]]
 
 
-def evaluate(name: str | Path, *, samples: int | None = None, fresh: bool = False, quiet: bool = False) -> Path:
+def evaluate(
+    name: str | Path,
+    *,
+    samples: int | None = None,
+    only: str = "*",
+    fresh: bool = False,
+    quiet: bool = False,
+) -> Path:
     """Measure a bundled name or a folder; the folder. samples: fewer than the recipe's own, for a quick look (the card
-    says how many). fresh: measure again what is already known. Raises GenlabError."""
+    says how many). only: the jobs whose key fits this pattern, such as 'rho=1 *'; the card names what is left to do.
+    fresh: measure again what is known already. Raises GenlabError."""
     if samples is not None and samples < 1:
         raise GenlabError(f"samples is 1 or more, not {samples}")
     folder = resolve(name)
@@ -53,35 +59,45 @@ def evaluate(name: str | Path, *, samples: int | None = None, fresh: bool = Fals
     if broken:
         raise GenlabError(f"the weights in {folder} hold NaN or infinity ({broken[0]}): train the model again")
     record = _read(folder)
-    sha = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
-    key = f"{folder.resolve().name}-{sha[:12]}-{_code()[:8]}-{samples or 'all'}"
-    known = _Known(Path("runs") / "evaluate" / f"{key}.jsonl", fresh)
-    metrics: list[Metric] = []
-    if recipe.evaluate:
-        jobs = list(recipe.evaluate(model, samples))
-        bar = require("tqdm", extra="train").tqdm(jobs, desc=f"evaluate {folder.name}", unit="job", disable=quiet)
-        for job in bar:
-            bar.set_postfix_str(job.key)
-            with torch.no_grad():
-                metrics += known.get(job)
-    record["weights_sha256"] = sha
-    record["measured"] = {
-        "date": datetime.date.today().isoformat(),
-        "commit": commit(),
-        "hardware": hardware(model.device),
-        "command": shlex.join(["genlab", "evaluate", folder.name] + (["--samples", str(samples)] if samples else [])),
-        "torch": torch.__version__,
-    }
-    record["metrics"] = [dataclasses.asdict(metric) for metric in metrics]
+    asked = {"weights_sha256": hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest(), "samples": samples}
+    same = all(record.get(key) == value for key, value in asked.items())
+    known = {} if fresh or not same else {entry["job"]: [] for entry in record["metrics"]}
+    for entry in record["metrics"] if known else ():
+        known[entry["job"]].append(entry)
+    jobs = list(recipe.evaluate(model, samples)) if recipe.evaluate else []
+    due = [job for job in jobs if job.key not in known and fnmatchcase(job.key, only)]
+    if jobs and not due and not any(fnmatchcase(job.key, only) for job in jobs):
+        raise GenlabError(f"no job fits {only!r}. There are: {', '.join(repr(job.key) for job in jobs)}")
+
+    def keep() -> None:
+        record.update(asked, unmeasured=[job.key for job in jobs if job.key not in known])
+        record["metrics"] = [entry for job in jobs for entry in known.get(job.key, ())]
+        _replace(folder / METRICS, lambda file: file.write_text(json.dumps(record, indent=2) + "\n"))
+
+    bar = require("tqdm", extra="train").tqdm(due, desc=f"evaluate {folder.name}", unit="job", disable=quiet)
+    for job in bar:
+        bar.set_postfix_str(job.key)
+        with torch.no_grad():
+            known[job.key] = _entries(job)
+        options = ["--samples", str(samples)] if samples else []
+        record["measured"] = {
+            "date": datetime.date.today().isoformat(),
+            "commit": commit(),
+            "hardware": hardware(model.device),
+            "command": shlex.join(["genlab", "evaluate", folder.name, *options]),
+            "torch": torch.__version__,
+        }
+        keep()
+    keep()
     with torch.no_grad():
         golden = recipe.golden(model) if recipe.golden else None
         pictures = recipe.samples(model) if recipe.samples else None
     if golden is not None:
         _replace(folder / GOLDEN, lambda file: save_file(golden, file))
     if pictures is not None:
-        _replace(folder / SAMPLES, lambda file: file.write_bytes(viz.png(viz.tile(pictures, gap=4, scale=3))))
-    _replace(folder / METRICS, lambda file: file.write_text(json.dumps(record, indent=2) + "\n"))
-    _replace(folder / "README.md", lambda file: file.write_text(cards.render(folder)))
+        picture = viz.png(viz.tile(pictures, columns=10, gap=4, scale=3))
+        _replace(folder / SAMPLES, lambda file: file.write_bytes(picture))
+    _replace(folder / CARD, lambda file: file.write_text(cards.render(folder)))
     return folder
 
 
@@ -96,44 +112,13 @@ def recipe_of(folder: Path):
     return import_module(f"genlab.recipes.{named}").RECIPE
 
 
-class _Known:
-    """Figures of finished jobs, one line each; a line cut short is a job unfinished."""
-
-    def __init__(self, file: Path, fresh: bool):
-        self.file, self.lines = file, {}
-        if fresh:
-            file.unlink(missing_ok=True)
-        if file.is_file():
-            for line in file.read_text().splitlines(keepends=True):
-                if line.endswith("\n"):
-                    entry = json.loads(line)
-                    self.lines[entry["key"]] = [Metric.read(item) for item in entry["metrics"]]
-            _replace(file, lambda new: new.write_text("".join(map(self._line, self.lines))))
-
-    def get(self, job: Job) -> list[Metric]:
-        if job.key not in self.lines:
-            found = job.run()
-            for metric in found:
-                if metric.value is not None and not math.isfinite(metric.value):
-                    raise GenlabError(f"{job.key}: {metric.name} is {metric.value}: too few samples, or a broken model")
-            self.lines[job.key] = found
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            with open(self.file, "a") as out:
-                out.write(self._line(job.key))
-        return self.lines[job.key]
-
-    def _line(self, key: str) -> str:
-        return json.dumps({"key": key, "metrics": [dataclasses.asdict(m) for m in self.lines[key]]}) + "\n"
-
-
-def _code() -> str:
-    """The hash of the code that a figure depends on: models, data, recipes and the measures themselves."""
-    package, digest = Path(__file__).parent, hashlib.sha256()
-    for part in ("data", "metrics.py", "models", "nn", "ops", "recipes"):
-        here = package / part
-        for file in sorted(here.rglob("*.py")) if here.is_dir() else [here]:
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
+def _entries(job: Job) -> list[dict]:
+    """The figures of a job as metrics.json holds them. Raises GenlabError if one is no number."""
+    found = job.run()
+    for metric in found:
+        if metric.value is not None and not math.isfinite(metric.value):
+            raise GenlabError(f"{job.key}: {metric.name} is {metric.value}: too few samples, or a broken model")
+    return [{"job": job.key, **dataclasses.asdict(metric)} for metric in found]
 
 
 def _read(folder: Path) -> dict:
@@ -144,9 +129,11 @@ def _read(folder: Path) -> dict:
         raise GenlabError(
             f"{file} is no JSON ({error}): delete it, and what it says of the training with it"
         ) from error
-    if not isinstance(record, dict) or not isinstance(record.get("training"), dict | None):
+    entries = record.get("metrics", []) if isinstance(record, dict) else None
+    if not isinstance(entries, list) or not isinstance(record.get("training"), dict | None):
         raise GenlabError(f"{file} holds no record of a model: delete it")
-    return record
+    named = all(isinstance(entry, dict) and isinstance(entry.get("job"), str) for entry in entries)
+    return record | {"metrics": entries if named else []}
 
 
 def _replace(file: Path, write: Callable[[Path], object]) -> None:

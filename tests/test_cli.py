@@ -220,7 +220,7 @@ def test_progress_goes_to_a_terminal_only(monkeypatch, capsys):
             "evaluate ddpm-mnist --samples 100",
             "genlab.evaluate.evaluate",
             ("ddpm-mnist",),
-            {"samples": 100, "fresh": False},
+            {"samples": 100, "only": "*", "fresh": False},
         ),
         (
             "space build guidance --out there",
