@@ -46,7 +46,7 @@ def render(folder: str | Path) -> str:
         _front_matter(model, name, recipe, metrics),
         f"# {_plain(name)}",
         " ".join(sentence.split()),
-        _picture(model, name, folder),
+        _picture(model, name, folder, getattr(recipe, "samples", None)),
         _law(model),
         _use(name, getattr(recipe, "snippet", "")),
         _measured(record, metrics),
@@ -148,9 +148,13 @@ def _section(title: str, text: str) -> str:
     return f"## {title}\n\n{inspect.cleandoc(text)}" if text.strip() else ""
 
 
-def _picture(model: Model, name: str, folder: Path) -> str:
+def _picture(model: Model, name: str, folder: Path, samples) -> str:
+    """The picture, and below it the docstring of the recipe's function that drew it."""
     what = "Samples drawn from" if isinstance(model, Sampler) else "Examples for"
-    return f"![{what} {_plain(name)}]({PICTURE})" if (folder / PICTURE).is_file() else ""
+    if not (folder / PICTURE).is_file():
+        return ""
+    caption = " ".join((inspect.getdoc(samples) or "").split())
+    return f"![{what} {_plain(name)}]({PICTURE})" + (f"\n\n{_plain(caption)}" if caption else "")
 
 
 def _law(model: Model) -> str:
@@ -181,8 +185,9 @@ def _measured(record: dict, metrics: list[Metric]) -> str:
         return _section("Figures", "Not measured yet: the last command below measures the saved weights.")
     facts = {key: measured.get(key) for key in ("date", "commit", "hardware", "torch")}
     how = ", ".join(f"{key} {_plain(fact)}" for key, fact in facts.items() if fact)
-    intro = f"Measured on the saved weights ({how}). A spread is the standard deviation over the seeds."
-    rest = f"\n\nNot measured yet: {'; '.join(map(_plain, left))}." if left else ""
+    spread = "A spread is the standard deviation over the seeds, where no note below says otherwise."
+    intro = f"Measured on the saved weights ({how}). {spread}"
+    rest = f"\n\nStill to be measured: {'; '.join(map(_plain, left))}." if left else ""
     return _section("Figures", f"{intro}\n\n{tables(metrics)}{rest}")
 
 

@@ -98,7 +98,7 @@ def tables(metrics: list[Metric]) -> str:
     parts += [_grid(part) for part in grids]
     parts += [_series(parts_of, key) for (key, *_), parts_of in columns.items()]
     parts += ["**Also measured**\n\n" + _list(alone)] if alone else []
-    notes = dict.fromkeys(f"{label(m, full=True)}: {m.note}" for m in metrics if m.note)
+    notes = dict.fromkeys(f"{label(m)}: {m.note}" for m in metrics if m.note)
     return "\n\n".join(parts + (["\n".join(f"- {note}" for note in notes)] if notes else []))
 
 

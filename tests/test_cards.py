@@ -138,7 +138,7 @@ def test_the_body_says_what_was_recorded(tmp_path):
         law,
         "| bits/dim | not measured |",
         "](samples.png)",
-        "- agreement (rho 1, steps 50, sampler ddim): ",
+        "- agreement ↑: ",
     ):
         assert part in text
     for part in (

@@ -98,6 +98,19 @@ NOTES = {
 }
 
 
+@torch.no_grad()
+def surest_and_least(model: Model) -> Tensor:
+    """Of 500 digits that ddpm-mnist drew without guidance: for each class that was asked for, the one whose class this
+    classifier is surest of (first row), and the one it doubts most (second row)."""
+    ddpm, label = from_pretrained("ddpm-mnist"), torch.arange(500) % 10
+    generator = torch.Generator().manual_seed(0)
+    knobs = {"steps": 20, "sampler": "dpm++", "generator": generator}
+    image = torch.cat([ddpm.sample(len(part), label=part, **knobs) for part in label.split(250)])
+    sure = model(image).softmax(dim=1).gather(1, label[:, None])[:, 0].view(50, 10)
+    image = image.view(50, 10, *image.shape[1:])
+    return torch.cat([image[rank, torch.arange(10)] for rank in (sure.argmax(dim=0), sure.argmin(dim=0))])
+
+
 def classifier_error(model: Model, data: dict[str, Tensor], dataset: str) -> list[Metric]:
     """Test error in percent, with the standard error of a share of that many examples."""
     n = len(data["label"])

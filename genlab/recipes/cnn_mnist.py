@@ -6,7 +6,7 @@ from genlab.data import mnist
 from genlab.data.augment import random_affine
 from genlab.evaluate import Job
 from genlab.models.classic import CNN, CNNConfig
-from genlab.recipes._judge import classifier_error
+from genlab.recipes._judge import classifier_error, surest_and_least
 from genlab.train import Recipe
 
 
@@ -39,6 +39,7 @@ RECIPE = Recipe(
     precision="bf16",
     evaluate=evaluate,
     golden=golden,
+    samples=surest_and_least,
     dataset=mnist.HUB_ID,
     intended_use="Judging generated digits (agreement with the label asked for) and, through its last hidden layer, "
     "measuring FID, KID, precision and recall of generators of MNIST. Teaching.",

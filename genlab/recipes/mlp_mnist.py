@@ -5,7 +5,7 @@ import torch
 from genlab.data import mnist
 from genlab.evaluate import Job
 from genlab.models.classic import MLP, MLPConfig
-from genlab.recipes._judge import classifier_error
+from genlab.recipes._judge import classifier_error, surest_and_least
 from genlab.train import Recipe
 
 
@@ -32,6 +32,7 @@ RECIPE = Recipe(
     validate_every=2_000,
     evaluate=evaluate,
     golden=golden,
+    samples=surest_and_least,
     dataset=mnist.HUB_ID,
     intended_use="A baseline beside cnn-mnist: same data, no convolutions, no augmentation. Teaching.",
     limits="Has no idea of neighbouring pixels: shift a digit by three of them and it errs often.",

@@ -3,6 +3,7 @@
 import torch
 
 from genlab import metrics
+from genlab.core import from_pretrained
 from genlab.data import mnist
 from genlab.evaluate import Job
 from genlab.figures import Metric
@@ -47,6 +48,17 @@ def golden(model):
     return {"x_t": x_t, "t": t, "logits": model(x_t, t)}
 
 
+@torch.no_grad()
+def samples(model):
+    """Ten columns of classes; rows of classifier scale 0, 2, 8 from the same noise, ddpm-mnist told the class as well."""
+    ddpm, rows = from_pretrained("ddpm-mnist"), []
+    for scale in (0.0, 2.0, 8.0):
+        generator = torch.Generator().manual_seed(4)
+        guide = {"classifier": model, "classifier_scale": scale}
+        rows.append(ddpm.sample(10, label=list(range(10)), steps=50, generator=generator, **guide))
+    return torch.cat(rows)
+
+
 RECIPE = Recipe(
     name="noisy-classifier-mnist",
     summary="Reads handwritten digits through any amount of noise; its gradient guides the diffusion model.",
@@ -61,6 +73,7 @@ RECIPE = Recipe(
     precision="bf16",
     evaluate=evaluate,
     golden=golden,
+    samples=samples,
     dataset=mnist.HUB_ID,
     intended_use="Classifier guidance of ddpm-mnist (`classifier=..., classifier_scale=...`), and seeing how long a "
     "digit can be read as noise rises.",

@@ -4,15 +4,17 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import Any
 
 REMEMBERED = 1000  # visitors; the oldest is forgotten first
 
 
 @dataclass
 class Run:
-    """One run. Ask `going` between steps; `stopped` tells a Stop (show what there is) from a restart (show nothing)."""
+    """One run, of what `about` says. Ask `going` between steps, and `replaced` then: a restart leaves nothing to show."""
 
     seconds: float
+    about: Any = None
     started: float = field(default_factory=time.monotonic)
     ended: str = ""
 
@@ -43,9 +45,9 @@ class Runs:
         self._lock = threading.Lock()
         self._present: OrderedDict[str, Run] = OrderedDict()
 
-    def begin(self, visitor: str | None) -> Run:
+    def begin(self, visitor: str | None, about: Any = None) -> Run:
         """Start a run; an older one of the same visitor ends at its next step. `None`: an API caller without a page."""
-        run = Run(self.seconds)
+        run = Run(self.seconds, about)
         if visitor is not None:
             self.end(visitor, "replaced")
             with self._lock:
@@ -54,6 +56,12 @@ class Runs:
                 while len(self._present) > REMEMBERED:
                     self._present.popitem(last=False)
         return run
+
+    def going(self, visitor: str | None, about: Any) -> bool:
+        """Whether the visitor's present run is one of just this."""
+        with self._lock:
+            run = self._present.get(visitor)
+        return run is not None and run.going and run.about == about
 
     def end(self, visitor: str | None, why: str = "stopped") -> None:
         """End the visitor's run, if one goes on."""
