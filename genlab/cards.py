@@ -187,6 +187,12 @@ def _measured(record: dict, metrics: list[Metric]) -> str:
     how = ", ".join(f"{key} {_plain(fact)}" for key, fact in facts.items() if fact)
     spread = "A spread is the standard deviation over the seeds, where no note below says otherwise."
     intro = f"Measured on the saved weights ({how}). {spread}"
+    earlier = {
+        tuple(entry.get("measured", facts).get(key) for key in ("date", "commit")) for entry in record["metrics"]
+    }
+    earlier -= {(facts["date"], facts["commit"])}
+    if earlier:
+        intro += " Some earlier: " + "; ".join(f"{day}, commit {at or 'unknown'}" for day, at in sorted(earlier)) + "."
     rest = f"\n\nStill to be measured: {'; '.join(map(_plain, left))}." if left else ""
     return _section("Figures", f"{intro}\n\n{tables(metrics)}{rest}")
 

@@ -80,13 +80,11 @@ def evaluate(
         with torch.no_grad():
             known[job.key] = _entries(job)
         options = ["--samples", str(samples)] if samples else []
-        record["measured"] = {
-            "date": datetime.date.today().isoformat(),
-            "commit": commit(),
-            "hardware": hardware(model.device),
-            "command": shlex.join(["genlab", "evaluate", folder.name, *options]),
-            "torch": torch.__version__,
-        }
+        here = {"date": datetime.date.today().isoformat(), "commit": commit(), "hardware": hardware(model.device)}
+        command = shlex.join(["genlab", "evaluate", folder.name, *options])
+        record["measured"] = here | {"command": command, "torch": torch.__version__}
+        for entry in known[job.key]:
+            entry["measured"] = here
         keep()
     keep()
     with torch.no_grad():
@@ -95,7 +93,7 @@ def evaluate(
     if golden is not None:
         _replace(folder / GOLDEN, lambda file: save_file(golden, file))
     if pictures is not None:
-        picture = viz.png(viz.tile(pictures, columns=10, gap=4, scale=3))
+        picture = viz.png(viz.tile(pictures, gap=4, scale=3))
         _replace(folder / SAMPLES, lambda file: file.write_bytes(picture))
     _replace(folder / CARD, lambda file: file.write_text(cards.render(folder)))
     return folder

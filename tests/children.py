@@ -21,11 +21,14 @@ server.set_forkserver_preload(PRELOAD)
 
 
 class Child:
-    """`genlab ARGV...` in a process of its own. largest: bytes that a file may grow to, as on a disk that is full."""
+    """`genlab ARGV...` in a process of its own. largest: bytes that a file may grow to, as on a disk that is full.
+    slow: seconds to wait after each checkpoint, so that who means to end it early is in time on the busiest machine."""
 
-    def __init__(self, cwd: Path, *argv: str, largest: int | None = None, env: dict[str, str] | None = None):
+    def __init__(
+        self, cwd: Path, *argv: str, largest: int | None = None, slow: float = 0, env: dict[str, str] | None = None
+    ):
         self.said = cwd / f"said-{time.monotonic_ns()}"
-        self.process = server.Process(target=_run, args=(cwd, argv, largest, env or {}, self.said))
+        self.process = server.Process(target=_run, args=(cwd, argv, largest, slow, env or {}, self.said))
         self.process.start()
 
     def kill(self, number: int = signal.SIGKILL) -> None:
@@ -67,11 +70,14 @@ def together(n: int) -> list[dict[str, str]]:
     return [{key: str(v) for key, v in {**common, "RANK": i, "LOCAL_RANK": i}.items()} for i in range(n)]
 
 
-def _run(cwd: Path, argv: tuple[str, ...], largest: int | None, env: dict[str, str], said: Path) -> None:
+def _run(cwd: Path, argv: tuple[str, ...], largest: int | None, slow: float, env: dict[str, str], said: Path) -> None:
     import torch
 
+    from genlab.checkpoint import Checkpoints
     from genlab.cli import main
 
+    save = Checkpoints.save
+    Checkpoints.save = lambda self, *state: (save(self, *state), time.sleep(slow))
     os.chdir(cwd)
     os.environ.update(env)
     torch.set_num_threads(1)

@@ -110,7 +110,7 @@ def mlp(**settings) -> Recipe:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_and_a_resumed_run_is_the_same(number, whole, run, tmp_path):
-    child = Child(tmp_path, *RUN)
+    child = Child(tmp_path, *RUN, slow=1)
     until(lambda: checkpoints(run), child)
     child.kill(number)
     assert child.wait() == 128 + number
@@ -124,7 +124,7 @@ def test_a_signal_saves_and_a_resumed_run_is_the_same(number, whole, run, tmp_pa
 def test_sigkill_at_any_moment(whole, run, tmp_path):
     """At first in the middle of the run, then whenever; checkpoints are written all the time."""
     often = [*RUN, "checkpoint_every=1", "--resume"]
-    child = Child(tmp_path, *often)
+    child = Child(tmp_path, *often, slow=1)
     until(lambda: len(checkpoints(run)) == 2, child)
     child.kill()
     assert child.wait() == 128 + signal.SIGKILL
@@ -140,7 +140,7 @@ def test_sigkill_at_any_moment(whole, run, tmp_path):
 
 def interrupted(run: Path, folder: Path) -> None:
     """A run that died between two checkpoints."""
-    child = Child(folder, *RUN)
+    child = Child(folder, *RUN, slow=1)
     until(lambda: len(checkpoints(run)) == 2, child)
     child.kill()
     child.wait()
@@ -149,7 +149,7 @@ def interrupted(run: Path, folder: Path) -> None:
 def test_a_file_that_cannot_grow_leaves_the_last_good_checkpoint(whole, run, tmp_path):
     interrupted(run, tmp_path)
     before = {name: (run / name).read_bytes() for name in checkpoints(run)}
-    child = Child(tmp_path, *RUN, "--resume", largest=len(before[max(before)]) - 1)
+    child = Child(tmp_path, *RUN, "--resume", largest=len(before[max(before)]) // 2)
     assert child.wait() == 1 and "Traceback" not in str(child)
     said = str(child).splitlines()[-1]
     assert "could not be written" in said and "go on with --resume" in said
@@ -192,7 +192,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(whole, run, tmp_path):
     said = genlab(tmp_path, *RUN, "--resume")
     assert f"{new.name} is damaged" in said and f"going on from {old.name}" in said
     assert same_run(run, whole[0])
-    assert checkpoints(run) == [old.name, new.name] and new.stat().st_size == old.stat().st_size
+    assert checkpoints(run) == [old.name, new.name] and load_file(new).keys() == load_file(old).keys()
 
     for name in checkpoints(run):
         (run / name).write_bytes(b"")
@@ -252,7 +252,7 @@ def test_two_processes_see_what_one_sees(tmp_path):
     """Two of them, one of which is told to stop, then two more from `accelerate launch`: the same losses as one."""
     two = [*RUN, "shards=2"]
     genlab(tmp_path, *two, "--run-dir", "one")
-    pair = [Child(tmp_path, *two, "--run-dir", "two", env=env) for env in together(2)]
+    pair = [Child(tmp_path, *two, "--run-dir", "two", slow=1, env=env) for env in together(2)]
     until(lambda: checkpoints(tmp_path / "two"), pair[0])
     pair[1].kill(signal.SIGTERM)
     assert [child.wait() for child in pair] == [128 + signal.SIGTERM] * 2, "\n".join(map(str, pair))

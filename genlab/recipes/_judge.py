@@ -108,7 +108,7 @@ def surest_and_least(model: Model) -> Tensor:
     image = torch.cat([ddpm.sample(len(part), label=part, **knobs) for part in label.split(250)])
     sure = model(image).softmax(dim=1).gather(1, label[:, None])[:, 0].view(50, 10)
     image = image.view(50, 10, *image.shape[1:])
-    return torch.cat([image[rank, torch.arange(10)] for rank in (sure.argmax(dim=0), sure.argmin(dim=0))])
+    return torch.stack([image[rank, torch.arange(10)] for rank in (sure.argmax(dim=0), sure.argmin(dim=0))])
 
 
 def classifier_error(model: Model, data: dict[str, Tensor], dataset: str) -> list[Metric]:

@@ -56,7 +56,7 @@ def samples(model):
         generator = torch.Generator().manual_seed(4)
         guide = {"classifier": model, "classifier_scale": scale}
         rows.append(ddpm.sample(10, label=list(range(10)), steps=50, generator=generator, **guide))
-    return torch.cat(rows)
+    return torch.stack(rows)
 
 
 RECIPE = Recipe(

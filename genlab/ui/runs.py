@@ -11,7 +11,7 @@ REMEMBERED = 1000  # visitors; the oldest is forgotten first
 
 @dataclass
 class Run:
-    """One run, of what `about` says. Ask `going` between steps, and `replaced` then: a restart leaves nothing to show."""
+    """One run, of what `about` says. Ask `going` between steps, then `replaced`: a restart leaves nothing to show."""
 
     seconds: float
     about: Any = None
