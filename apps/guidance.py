@@ -53,11 +53,10 @@ WATCH, SWEEP, DRAW = VIEWS = ("watch", "sweep", "draw")
 RHOS = (0.0, 1.0, 2.0, 4.0, 8.0)
 PANELS = ("xₜ: what the sampler holds", "x̂₀: the digit the network sees in it")
 DRAWING = ui.drawn(ui.strokes([[(9, 8), (12, 5.5), (16, 5.5), (19, 8)]]))  # the top of a 0, 2, 3, 8 or 9
-ALWAYS, IF_STALE = "always", "if stale"  # whether a run is wanted that would show what is there already
 SECONDS = 60.0  # of a run, by the clock on the wall
 RUNS = ui.Runs(SECONDS)
 SHELF = ui.Shelf(*MODELS, fast=(DDPM,))
-ARRIVAL = Path(__file__).parent / "pictures" / "guidance.json"  # written by `python -m genlab.ui.arrival guidance`
+ARRIVAL = Path(__file__).parent / "pictures" / "guidance.json"  # written by `python -m scripts.arrival guidance`
 
 
 # -- what all views and endpoints are made of --------------------------------------------------------------------------
@@ -407,7 +406,8 @@ def lesson(app: gr.Blocks) -> None:
             with gr.Accordion(f"Model card: {DDPM}", open=False):
                 card = ui.markdown()
 
-    view, wanted = gr.State(None), gr.State(IF_STALE)  # no view is open before the link has been read
+    # Which view is open; none before the link has been read. Not a State, for it must change together with the knobs.
+    view = gr.Textbox("", visible="hidden", label="view")
     runs_so_far = gr.State(remember([], KNOBS.defaults(), ready[WATCH]["found"]) if ready else [])
     # what the film of each view shows: knobs, drawing, and whether it is the one of arrival
     on_stage = gr.State({name: [KNOBS.defaults(), DRAWING, True] for name in ready})
@@ -424,7 +424,7 @@ def lesson(app: gr.Blocks) -> None:
         values = KNOBS.clean(query)
         at = query.get("view") if query.get("view") in VIEWS else WATCH
         drawing = ui.unpacked(query.get("ink")) or DRAWING
-        return *values.values(), drawing, at, IF_STALE, gr.Tabs(selected=at)
+        return *values.values(), drawing, at, gr.Tabs(selected=at)
 
     def introduce():
         """What needs torch, and so comes after the page: the models, and the source of the equation."""
@@ -433,19 +433,26 @@ def lesson(app: gr.Blocks) -> None:
 
     def opened(name: str):
         """A view was opened; gradio says so of the first one too, as the page appears, which is to be ignored."""
-        return lambda view: (name if view else gr.skip(), IF_STALE)
+        return lambda view: name if view else gr.skip()
 
-    def run(request: gr.Request, wanted, view, drawing, points, showing, *values):
-        """Run the view that is open, and stream it to its film."""
-        if view is None:
+    def refresh(request: gr.Request, view, drawing, points, showing, *values):
+        """Run the view that is open, unless its film shows just that, or is about to."""
+        values = KNOBS.clean(dict(zip(KNOBS, values, strict=True)))
+        if view not in VIEWS or RUNS.going(request.session_hash, (view, values, drawing)):
             return
-        values, stage = KNOBS.clean(dict(zip(KNOBS, values, strict=True))), films[view]
-        if wanted == IF_STALE and showing.get(view, [])[:2] == [values, drawing]:
+        if showing.get(view, [])[:2] == [values, drawing]:
             # of the film of arrival, the page itself brought the last picture only
-            yield {stage: ready[view] if showing[view][2] else {"link": link(view, values, drawing)}}
+            yield {films[view]: ready[view] if showing[view][2] else {"link": link(view, values, drawing)}}
             yield written(view, values, drawing, points)
             return
-        present = RUNS.begin(request.session_hash)
+        yield from run(request, view, drawing, points, showing, *values.values())
+
+    def run(request: gr.Request, view, drawing, points, showing, *values):
+        """Run the view that is open, and stream it to its film."""
+        if view not in VIEWS:
+            return
+        values, stage = KNOBS.clean(dict(zip(KNOBS, values, strict=True))), films[view]
+        present = RUNS.begin(request.session_hash, (view, values, drawing))
         try:
             if not SHELF.ready(JUDGE):
                 yield {stage: ui.Film.message("Loading the models, a few seconds the first time.")}
@@ -464,39 +471,34 @@ def lesson(app: gr.Blocks) -> None:
     def moved(request: gr.Request):
         """A control moved, or was only touched: the present run ends at its next step, and the next one begins."""
         RUNS.end(request.session_hash, "replaced")
-        return IF_STALE
 
     def fresh(seed, lock, request: gr.Request):
         """Generate: another seed, unless it is kept."""
         moved(request)
-        return ALWAYS, seed if lock else int(np.random.default_rng().integers(10_000))
+        return seed if lock else int(np.random.default_rng().integers(10_000))
 
     def suggestion(changes: dict):
         def apply(seed, n, request: gr.Request):
             moved(request)
-            return ALWAYS, *KNOBS.clean(KNOBS.defaults() | {"seed": seed, "n": n} | changes).values()
+            return [*KNOBS.clean(KNOBS.defaults() | {"seed": seed, "n": n} | changes).values()]
 
         return apply
 
     quick = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     sliders = [made[name].release for name, knob in KNOBS.items() if isinstance(knob, ui.Number) and not knob.box]
     starts = [
-        app.load(restore, None, [*knobs, pad, view, wanted, tabs], **quick),
-        frame.generate.click(fresh, [made["seed"], made["lock"]], [wanted, made["seed"]], **quick),
-        gr.on([*sliders, made["label"].input, made["sampler"].input, pad.input], moved, None, wanted, **quick),
-        *(
-            chip.click(suggestion(TRY[name]), [made["seed"], made["n"]], [wanted, *knobs], **quick)
-            for name, chip in frame.chips.items()
-        ),
-        *(
-            tab.select(opened(name), view, [view, wanted], **quick)
-            for tab, name in ((first, WATCH), (second, SWEEP), (third, DRAW))
-        ),
+        (refresh, app.load(restore, None, [*knobs, pad, view, tabs], **quick)),
+        (refresh, gr.on([*sliders, made["label"].input, made["sampler"].input, pad.input], moved, **quick)),
+        (run, frame.generate.click(fresh, [made["seed"], made["lock"]], made["seed"], **quick)),
     ]
-    for start in starts:
+    for name, chip in frame.chips.items():
+        starts.append((run, chip.click(suggestion(TRY[name]), [made["seed"], made["n"]], knobs, **quick)))
+    for tab, name in ((first, WATCH), (second, SWEEP), (third, DRAW)):
+        starts.append((refresh, tab.select(opened(name), view, view, **quick)))
+    for function, start in starts:
         start.then(
-            run,
-            [wanted, view, pad, runs_so_far, on_stage, *knobs],
+            function,
+            [view, pad, runs_so_far, on_stage, *knobs],
             [*films.values(), runs_so_far, on_stage, *panels],
             show_progress="hidden",
             api_visibility="private",

@@ -50,7 +50,7 @@ def golden(model):
 
 @torch.no_grad()
 def samples(model):
-    """Ten columns of classes; rows of classifier scale 0, 2, 8 from the same noise; ddpm-mnist is told the class too."""
+    """Ten columns of classes; rows of classifier scale 0, 2, 8 from the same noise, ddpm-mnist told the class too."""
     ddpm, rows = from_pretrained("ddpm-mnist"), []
     for scale in (0.0, 2.0, 8.0):
         generator = torch.Generator().manual_seed(4)

@@ -1,6 +1,6 @@
 """What an app shows before the first click, computed from its weights and kept beside it:
 
-    python -m genlab.ui.arrival guidance
+    python -m scripts.arrival guidance
 
 calls the app's `arrival() -> (films, picture)` and writes apps/pictures/NAME.json and NAME.png, the gallery's picture.
 """

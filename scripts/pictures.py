@@ -1,0 +1,51 @@
+"""Take the README's pictures: `make pictures`, or python -m scripts.pictures [OUT].
+
+Serves the site, opens its pages in headless Chromium on a desk, on a phone and in the dark, and writes what is seen to
+docs/pictures/*.png. Run `python -m scripts.arrival guidance` before, if weights or films changed.
+"""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+from playwright.sync_api import sync_playwright
+
+from genlab.demo import serve
+
+DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+SHOTS = [  # file, path, size, scheme
+    ("gallery", "", DESK, "light"),
+    ("guidance", "guidance", DESK, "light"),
+    ("guidance-dark", "guidance", DESK, "dark"),
+    ("guidance-phone", "guidance", PHONE, "light"),
+    ("guidance-sweep", "guidance?view=sweep&label=7&guidance=1.9", DESK, "light"),
+    ("guidance-draw", "guidance?view=draw&label=any&guidance=1.9", DESK, "light"),
+]
+READY = "() => [...document.querySelectorAll('.gl-film')].some(f => f.offsetParent && f.dataset.state === 'done')"
+
+
+def main(out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    site = serve(block=False)
+    executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
+        for name, path, size, scheme in SHOTS:
+            page = browser.new_page(viewport=size, color_scheme=scheme)
+            page.goto(site.local_url + path, wait_until="domcontentloaded", timeout=120_000)
+            if path:
+                page.wait_for_function(READY, timeout=180_000)
+            page.locator(".gl-page").first.wait_for(timeout=120_000)
+            page.wait_for_timeout(1500)  # fonts and formulas settle
+            page.screenshot(path=out / f"{name}.png", timeout=120_000)
+            print(out / f"{name}.png", flush=True)
+            page.close()
+        browser.close()
+    site.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent.parent / "docs" / "pictures")
