@@ -291,7 +291,7 @@ def chart(points: list[tuple[float, float, str]]) -> str:
     for name in ("agreement", "diversity"):
         for entry in ui.measured(DDPM, name):
             at = entry.get("settings", {})
-            if at.get("steps", 50) == 50 and at.get("sampler", "ddim") == "ddim" and "rho" in at:
+            if at.keys() == {"rho", "steps", "sampler"} and (at["steps"], at["sampler"]) == (50, "ddim"):
                 measured.setdefault(at["rho"], {})[name] = entry["value"]
     curve = sorted((rho, pair) for rho, pair in measured.items() if len(pair) == 2)
     lines = []

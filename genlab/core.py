@@ -134,8 +134,8 @@ class Model(nn.Module):
         card = self.card
         if self.source and _same(folder / WEIGHTS, part(self.source, WEIGHTS)):  # still what was measured
             for name in (METRICS, GOLDEN, SAMPLES):
-                if (self.source / name).is_file():
-                    shutil.copyfile(self.source / name, folder / name)
+                if part(self.source, name).is_file():
+                    shutil.copyfile(part(self.source, name), folder / name)
         elif self.source and card == _read_card(part(self.source, CARD)):
             card = None  # the weights have changed since: its figures are not theirs
         if card:

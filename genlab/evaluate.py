@@ -2,7 +2,7 @@
 
 A recipe's `evaluate(model, samples)` yields jobs, each some figures with a key. metrics.json holds the figures of each
 finished job as soon as there are any, under the weights' hash: so a measurement of hours can be stopped and go on, on
-another machine too, and no figure of other weights gets on a card.
+another machine too, and no figure of other weights gets on a card. (Changed how a figure is measured? Then --fresh.)
 """
 
 import contextlib
@@ -81,7 +81,7 @@ def evaluate(
             known[job.key] = _entries(job)
         options = ["--samples", str(samples)] if samples else []
         here = {"date": datetime.date.today().isoformat(), "commit": commit(), "hardware": hardware(model.device)}
-        command = shlex.join(["genlab", "evaluate", folder.name, *options])
+        command = shlex.join(["genlab", "evaluate", str(name), *options])
         record["measured"] = here | {"command": command, "torch": torch.__version__}
         for entry in known[job.key]:
             entry["measured"] = here

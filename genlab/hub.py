@@ -5,8 +5,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from genlab import __version__
-from genlab.names import CARD, CONFIG, WEIGHTS, HubError, LoadError
+from genlab.names import CARD, CONFIG, GOLDEN, METRICS, SAMPLES, WEIGHTS, HubError, LoadError
 
+FILES = [CONFIG, WEIGHTS, CARD, METRICS, GOLDEN, SAMPLES]  # of a model repository
 TIMEOUT = 10.0  # seconds for the Hub's first answer
 LOG_IN = "Run `hf auth login`, or set HF_TOKEN to a token that may do this."
 
@@ -19,7 +20,7 @@ def download(repo_id: str, revision: str | None = None) -> Path:
     from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url, snapshot_download
 
     def fetch(**how) -> Path:
-        return Path(snapshot_download(repo_id, revision=revision, allow_patterns=[CONFIG, WEIGHTS, CARD], **how))
+        return Path(snapshot_download(repo_id, revision=revision, allow_patterns=FILES, **how))
 
     if revision is not None and not re.fullmatch(r"(?!.*\.\.)\w[\w./+-]*", str(revision)):
         raise LoadError(f"{revision!r} is no revision: give a branch, a tag or a commit of {repo_id!r}")

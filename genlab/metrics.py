@@ -43,7 +43,9 @@ def kernel_distance(
         kid = kid(_Features(real.shape[1]), subsets=subsets, subset_size=min(subset_size, len(real), len(fake)))
     kid.update(real.float(), real=True)
     kid.update(fake.float(), real=False)
-    mean, std = kid.compute()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # which subsets
+        mean, std = kid.compute()
     return mean.item(), std.item()
 
 

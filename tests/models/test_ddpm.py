@@ -180,6 +180,14 @@ def test_spaced_times():
         assert [t - 1 for t in times[:-1]] == scheduler.timesteps.tolist()
 
 
+@pytest.mark.parametrize("sampler", ["dpm++", "unipc"])
+@pytest.mark.parametrize("steps", [48, 61, 80, 96])
+def test_borrowed_samplers_end_on_clean_data(sampler, steps):
+    """Numbers of steps at which diffusers' own spacing has one time too many: the last picture is the last x_0."""
+    *_, last = sampler_steps(sampler, Fixed(), torch.randn(2, 1, 8, 8), None, steps)
+    assert last.t == 0 and torch.allclose(last.x_t, last.x_0, atol=1e-5)
+
+
 # -- guidance ----------------------------------------------------------------------------------------------------------
 
 
@@ -330,19 +338,36 @@ def test_pretrained_draws_what_it_is_asked_for(digits):
     judge, labels = genlab.from_pretrained("cnn-mnist"), torch.tensor(labels)
     with torch.no_grad():
         right = {rho: agreement(judge(image), labels) for rho, image in images.items()}
-    assert right[1.0] >= 0.95 and right[4.0] >= 0.97 and right[4.0] >= right[0.0]
+    assert right[1.0] >= 0.99 and right[4.0] >= 0.99 and right[4.0] >= right[0.0]
     assert diversity(images[4.0], labels) < diversity(images[1.0], labels) < diversity(images[0.0], labels)
+
+
+def card() -> list[dict]:
+    import json
+
+    from genlab.names import root
+
+    return json.loads((root() / "model_cards/ddpm-mnist/metrics.json").read_text())["metrics"]
+
+
+def test_card_holds_what_was_promised():
+    """At rho = 1 the judge agrees in 99 of 100 after 50 DDIM steps; 20 DPM++ steps come within a tenth of their FID."""
+
+    def figure(name: str, **settings) -> dict:
+        (found,) = [m for m in card() if m["name"] == name and m["settings"] == settings]
+        assert found["samples"] >= 10_000 and found["seeds"] == 3
+        return found["value"]
+
+    slow, fast = {"rho": 1.0, "steps": 50, "sampler": "ddim"}, {"rho": 1.0, "steps": 20, "sampler": "dpm++"}
+    assert figure("agreement", **slow) >= 0.99
+    assert figure("fid", **fast) <= 1.1 * figure("fid", **slow)
 
 
 def test_pretrained_likelihood(mnist):
     """The bound on 100 test pictures stays near the card's figure."""
-    import json
-
     from genlab.metrics import bits_per_dim
-    from genlab.names import root
 
-    card = json.loads((root() / "model_cards/ddpm-mnist/metrics.json").read_text())
-    figure = next(m for m in card["metrics"] if m["name"] == "bits_per_dim")
+    (figure,) = [m for m in card() if m["name"] == "bits_per_dim"]
     ddpm, image = DDPM.from_pretrained("ddpm-mnist"), mnist["image"][:100].float() / 255
     bits = bits_per_dim(ddpm.variational_bound(image, mnist["label"][:100], draws=20)["total"], 784).mean().item()
     assert bits == pytest.approx(figure["value"], rel=0.15)

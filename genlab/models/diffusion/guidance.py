@@ -78,6 +78,8 @@ class ClassifierGuidance:
     (Dhariwal & Nichol, 2021, algorithm 2)."""
 
     def __init__(self, denoiser: Denoiser, classifier, scale: float, interval: tuple[float, float] = (0.0, 1.0)):
+        if not torch.equal(classifier.schedule.alpha.cpu(), denoiser.schedule.alpha.cpu()):
+            raise ValueError("the classifier was made for another noise schedule than the denoiser's")
         self.denoiser, self.classifier, self.scale = denoiser, classifier, _finite(scale, "classifier_scale")
         self.interval = _checked(interval)
         self.schedule, self.null_label = denoiser.schedule, denoiser.null_label

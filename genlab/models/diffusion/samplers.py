@@ -59,7 +59,7 @@ Update = Callable[
 
 def spaced_times(timesteps: int, steps: int) -> list[int]:
     """`steps` times from T down, evenly spaced, and 0: [1000, 980, ..., 20, 0]."""
-    return [round(timesteps * (1 - i / steps)) for i in range(steps + 1)]
+    return [round(timesteps * (steps - i) / steps) for i in range(steps + 1)]
 
 
 def ddim_step(
@@ -154,7 +154,10 @@ def _diffusers(class_name: str, **options) -> Callable[[NoiseSchedule, list[int]
             **options,
         )
         scheduler.set_timesteps(len(times) - 1)
-        # diffusers counts 0 .. T-1 where we count 1 .. T
+        # Our times, not theirs, which for some numbers of steps are one too many (a float arange). They count 0 .. T-1
+        # where we count 1 .. T, and write sigma for our sigma / alpha.
+        scheduler.timesteps = torch.tensor(times[:-1]) - 1
+        scheduler.sigmas = (schedule.sigma / schedule.alpha).cpu()[times]
         return lambda x, x_0, eps, t, s, draw: scheduler.step(x_0, t - 1, x).prev_sample
 
     return make
