@@ -100,8 +100,12 @@ class Model(nn.Module):
         """Write config.json and model.safetensors, and what belongs to them: the card and, while the weights are those
         that were loaded, their figures and pictures. All of them or, should the disk be full or the process die, none.
         Raises GenlabError, and then the folder still holds what it held."""
+        if not str(folder).strip():
+            raise GenlabError("a folder to save in has a name: give one")
         folder = Path(folder)
         try:
+            if folder.is_dir() and any(folder.iterdir()) and not part(folder, CONFIG).is_file():
+                raise GenlabError(f"{folder} is not empty and holds no model: choose another folder to save in")
             folder.parent.mkdir(parents=True, exist_ok=True)
             old = folder.is_dir()
             fresh = Path(tempfile.mkdtemp(prefix=".saving-", dir=folder if old else folder.parent))
@@ -109,6 +113,9 @@ class Model(nn.Module):
                 self._write(fresh)
                 if old:
                     _move_in(folder)  # what an earlier save, cut short, left to do
+                    if not _same(fresh / WEIGHTS, folder / WEIGHTS):
+                        for name in (CARD, METRICS, GOLDEN, SAMPLES):  # of other weights than these
+                            (folder / name).unlink(missing_ok=True)
                     os.rename(fresh, folder / NEXT)  # from this moment on the folder holds the new model
                     _move_in(folder)
                 else:

@@ -163,7 +163,7 @@ def train(
         for o in recipe.objectives
     }
     modules = {"model": model} | ({"average": average} if recipe.ema else {})
-    same = {"seed": recipe.seed, "batch_size": recipe.batch_size, "shards": shards}
+    same = {"seed": recipe.seed, "batch_size": recipe.batch_size, "shards": shards, "config": recipe.config}
     checkpoints = Checkpoints(run, modules, optimizers, same)
     if not resume and checkpoints.files():
         raise TrainError(f"{run} holds checkpoints already: go on with --resume, or choose another --run-dir")

@@ -600,10 +600,20 @@ def test_weights_of_random_headers_load_as_a_model_or_raise_load_error(saved):
 
 
 def test_a_second_save_replaces_the_first_and_keeps_what_else_lies_there(saved):
-    (saved / "metrics.json").write_text("{}")
+    (saved / "notes.txt").write_text("mine")
+    (saved / "metrics.json").write_text("of the weights that were here before")
     tiny.Tiny(tiny.TinyConfig(width=7)).save_pretrained(saved)
     assert genlab.from_pretrained(saved).config == tiny.TinyConfig(width=7)
-    assert sorted(file.name for file in saved.iterdir()) == [CONFIG, "metrics.json", WEIGHTS]
+    assert sorted(file.name for file in saved.iterdir()) == [CONFIG, WEIGHTS, "notes.txt"]
+
+
+@pytest.mark.parametrize("name", ["", " ", "."])
+def test_a_folder_that_is_no_models_is_left_alone(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "README.md").write_text("mine")
+    with pytest.raises(GenlabError):
+        tiny.Tiny(tiny.TinyConfig(width=7)).save_pretrained(name)
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["mine"]
 
 
 def test_a_save_that_cannot_be_says_so_and_changes_nothing(saved, tmp_path):

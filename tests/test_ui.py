@@ -153,6 +153,15 @@ def test_a_new_run_replaces_the_old_one_of_the_same_visitor_only():
     assert other.going
 
 
+def test_a_run_knows_what_it_is_about():
+    all_runs = ui.Runs()
+    all_runs.begin("a", ("watch", {"rho": 2}))
+    assert all_runs.going("a", ("watch", {"rho": 2}))
+    assert not all_runs.going("a", ("watch", {"rho": 3})) and not all_runs.going("b", ("watch", {"rho": 2}))
+    all_runs.end("a")
+    assert not all_runs.going("a", ("watch", {"rho": 2}))
+
+
 def test_a_run_ends_when_its_time_is_up(monkeypatch):
     run = ui.Runs(seconds=5).begin(None)
     assert run.going

@@ -49,5 +49,5 @@ RECIPE = Recipe(
 
 cnn = genlab.from_pretrained("cnn-mnist")
 digits = genlab.from_pretrained("ddpm-mnist").sample(8, label=3, guidance=1.0)
-cnn(digits).softmax(dim=1).argmax(dim=1)   # tensor([3, 3, 3, 3, 3, 3, 3, 3])""",
+cnn(digits).softmax(dim=1).argmax(dim=1)  # tensor([3, 3, 3, 3, 3, 3, 3, 3])""",
 )

@@ -97,5 +97,5 @@ RECIPE = Recipe(
     snippet="""import genlab
 
 ddpm = genlab.from_pretrained("ddpm-mnist")
-digits = ddpm.sample(16, label=7, guidance=1.0, steps=50)   # (16, 1, 28, 28) in [0, 1]""",
+digits = ddpm.sample(16, label=7, guidance=1.0, steps=50)  # (16, 1, 28, 28) in [0, 1]""",
 )

@@ -252,6 +252,10 @@ class DDPM(Model):
         if known is None or mask is None:
             raise ValueError("known and mask go together: the picture, and where it holds")
         known = torch.as_tensor(known, dtype=torch.float32, device=self.device)
+        if not (known.isfinite().all() and known.min() >= 0 and known.max() <= 1):
+            raise ValueError("known is a picture in [0, 1]")
+        if resample < 1:
+            raise ValueError(f"resample is at least 1, not {resample}")
         keep = torch.as_tensor(mask, device=self.device) > 0.5
         shape = (n, c.channels, c.image_size, c.image_size)
         try:

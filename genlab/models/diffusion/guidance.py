@@ -100,12 +100,14 @@ class ClassifierGuidance:
         with torch.enable_grad():
             x = x_t.detach().requires_grad_()
             log_p = self.classifier(x, t).float().log_softmax(dim=1)
-            return torch.autograd.grad(log_p.gather(1, label[:, None]).sum(), x)[0].float()
+            told = label < log_p.shape[1]  # the null label asks for no class, and nothing pushes towards it
+            wanted = log_p.gather(1, label.clamp(max=log_p.shape[1] - 1)[:, None])[:, 0]
+            return torch.autograd.grad((wanted * told).sum(), x)[0].float()
 
 
 def _finite(value: float, name: str) -> float:
-    if not math.isfinite(value):
-        raise ValueError(f"{name} is a finite number, not {value}")
+    if not (math.isfinite(value) and abs(value) <= 1e4):
+        raise ValueError(f"{name} is a finite number of at most 10000, not {value}")
     return value
 
 
