@@ -139,7 +139,7 @@ def _chosen(names: Sequence[str] | None) -> list[App]:
     for name in names or ():
         if name not in known:
             raise GenlabError(
-                f"no app is called {name!r}{did_you_mean(name, list(known))}. There are: {', '.join(known)}"
+                f"no app is called {name!r}{did_you_mean(name, list(known)) or '.'} There are: {', '.join(known)}"
             )
     return list(known.values()) if names is None else [known[name] for name in names]
 

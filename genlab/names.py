@@ -127,7 +127,8 @@ def resolve(name: str | Path) -> Path | str:
         raise LoadError(f"there is no folder {text!r}. {_known()}")
     if re.fullmatch(r"[\w.-]+/[\w.-]+", text):
         return text
-    raise LoadError(f"no model is called {text!r}{did_you_mean(text, [p.name for p in list_pretrained()])}. {_known()}")
+    near = did_you_mean(text, [p.name for p in list_pretrained()]) or "."
+    raise LoadError(f"no model is called {text!r}{near} {_known()}")
 
 
 def part(folder: Path, file: str) -> Path:

@@ -80,7 +80,7 @@ def find(name: str) -> App:
     known = {app.name: app for app in apps}
     if name not in known:
         names = [SITE, *known]
-        raise GenlabError(f"no app is called {name!r}{did_you_mean(name, names)}. There are: {', '.join(names)}")
+        raise GenlabError(f"no app is called {name!r}{did_you_mean(name, names) or '.'} There are: {', '.join(names)}")
     return known[name]
 
 
