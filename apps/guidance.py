@@ -312,6 +312,7 @@ def chart(points: list[tuple[float, float, str]]) -> str:
         width=560,
         height=340,
         y_most=100,
+        y_span=5,
     )
     return "<h2>Quality against diversity</h2>" + (drawn or "<p>Generate, and your run appears here.</p>")
 

@@ -116,18 +116,22 @@ def line_chart(
     width: int = 640,
     height: int = 320,
     y_most: float = math.inf,
+    y_span: float = 0.0,
 ) -> str:
     """A small SVG chart: labelled axes `x` and `y` (with units), words beside points and at line ends, no legend.
 
-    `y_most` is the largest value there can be (100 for percent); no tick stands above it.
+    `y_most` is the largest value there can be (100 for percent); no tick stands above it. `y_span`: the axis covers at
+    least so much, so that small differences look small.
 
     Colours come from the page (`currentColor`), so it is legible in light and dark. "" if there is nothing to draw.
     """
     points = [(px, py) for line in lines for px, py in line.points if math.isfinite(px) and math.isfinite(py)]
     if not points:
         return ""
-    (x_low, x_high), (y_low, y_high) = (_range([p[axis] for p in points]) for axis in (0, 1))
-    left, right, top, bottom = 56, 24, 16, 44
+    (x_low, x_high), (y_low, y_high) = (
+        _range([p[axis] for p in points], span) for axis, span in ((0, 0.0), (1, y_span))
+    )
+    left, right, top, bottom = 68, 24, 24, 44
 
     def sx(value: float) -> float:
         return round(left + (value - x_low) / (x_high - x_low) * (width - left - right), 1)
@@ -146,21 +150,32 @@ def line_chart(
     parts.append(f'<text x="{(left + width - right) / 2}" y="{height - 6}" text-anchor="middle">{escape(x)}</text>')
     middle = (top + height - bottom) / 2
     parts.append(f'<text transform="translate(14 {middle}) rotate(-90)" text-anchor="middle">{escape(y)}</text>')
-    for line in lines:
-        parts += _draw(line, sx, sy, width - right)
+    taken: list[tuple[float, float, float]] = []
+    for line in reversed(lines):  # the last, the current setting, chooses its place for words first
+        parts += _draw(line, sx, sy, width - right, taken)
     return (
         f'<svg class="gl-chart" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(alt)}">'
         f"<title>{escape(alt)}</title>{''.join(parts)}</svg>"
     )
 
 
-def _range(values: list[float]) -> tuple[float, float]:
+def _range(values: list[float], span: float) -> tuple[float, float]:
     low, high = min(values), max(values)
+    low = min(low, high - span)
     pad = 0.08 * (high - low) or 0.05 * abs(high) or 0.5
     return low - pad, high + pad
 
 
-def _draw(line: Line, sx, sy, right: float) -> list[str]:
+def _free(x: float, y: float, width: float, taken: list[tuple[float, float, float]]) -> float:
+    """The height nearest to y at which a word of this width, from x on, covers no other; it is taken then."""
+    for dy in (0, -16, 16, -32, 32, 48, 64):
+        if all(abs(y + dy - b) >= 14 or x + width < a or a + w < x for a, b, w in taken):
+            break
+    taken.append((x, y + dy, width))
+    return y + dy
+
+
+def _draw(line: Line, sx, sy, right: float, taken: list[tuple[float, float, float]]) -> list[str]:
     shown = [(sx(px), sy(py)) for px, py in line.points if math.isfinite(px) and math.isfinite(py)]
     parts = [f'<g style="color:{line.color}">']
     if line.joined and len(shown) > 1:
@@ -172,9 +187,11 @@ def _draw(line: Line, sx, sy, right: float) -> list[str]:
         if i < len(line.words) and line.words[i]:
             flip = px > right - 90  # no room on the right: the word goes to the left of its point
             anchor, offset = ("end", -10) if flip else ("start", 10)
+            long = 7.5 * len(line.words[i])
+            y = _free(px + offset - (long if flip else 0), py + 4, long, taken)
             weight = ' class="now"' if line.now else ""
             parts.append(
-                f'<text{weight} x="{px + offset}" y="{py + 4}" text-anchor="{anchor}">{escape(line.words[i])}</text>'
+                f'<text{weight} x="{px + offset}" y="{y}" text-anchor="{anchor}">{escape(line.words[i])}</text>'
             )
     if line.name and shown:
         px, py = shown[-1]

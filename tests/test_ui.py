@@ -93,6 +93,21 @@ def test_chart_is_well_formed_names_its_axes_and_escapes():
     assert viz.line_chart([], x="x", y="y", alt="") == ""
 
 
+def test_words_of_a_chart_do_not_cover_each_other():
+    line = viz.Line([(i / 1000, 100) for i in range(6)], [f"rho {i}" for i in range(6)])
+    far = viz.Line([(1, 90)], ["far"])
+    svg = ElementTree.fromstring(viz.line_chart([line, far], x="x", y="y", alt=""))
+    heights = [float(node.attrib["y"]) for node in svg.iter("text") if (node.text or "").startswith("rho")]
+    assert len(set(heights)) == 6 and np.diff(sorted(heights)).min() >= 14
+
+
+def test_an_axis_can_be_kept_from_magnifying_small_differences():
+    line = viz.Line([(0, 99.95), (1, 100)])
+    svg = ElementTree.fromstring(viz.line_chart([line], x="x", y="y", alt="", y_most=100, y_span=5))
+    levels = [float(node.text) for node in svg.iter("text") if node.attrib.get("text-anchor") == "end"]
+    assert min(levels) <= 96 and max(levels) == 100
+
+
 # -- knobs -------------------------------------------------------------------------------------------------------------
 
 
