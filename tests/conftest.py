@@ -5,7 +5,11 @@ With GENLAB_REQUIRE_BROWSER=1 (CI) a skipped browser test is a failure, and so i
 
 import os
 import shutil
+import signal
 from pathlib import Path
+
+# A run started in the background inherits an ignored Ctrl-C, and so would every process that the tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # the exact string gradio compares with
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
