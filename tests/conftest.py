@@ -8,9 +8,6 @@ import shutil
 import signal
 from pathlib import Path
 
-# A run started in the background inherits an ignored Ctrl-C, and so would every process that the tests interrupt.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # the exact string gradio compares with
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
@@ -20,6 +17,9 @@ from jaxtyping import install_import_hook
 # user, whose own errors for wrong input are what their tests look at.
 MATHEMATICS = ["genlab.data", "genlab.metrics", "genlab.models", "genlab.nn", "genlab.ops"]
 install_import_hook(MATHEMATICS, "shapes.check")
+
+# A run started in the background inherits an ignored Ctrl-C, and so would every process that the tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
