@@ -59,7 +59,7 @@ def test_killed_and_called_again_it_measures_the_rest(trained):
     assert all(m["samples"] == 30 and m["seeds"] == 3 and math.isfinite(m["value"]) for m in agreements)
     assert record["training"] == training
     assert record["weights_sha256"] == hashlib.sha256((trained / "model.safetensors").read_bytes()).hexdigest()
-    assert record["measured"]["command"] == "genlab evaluate model --samples 30"
+    assert record["measured"]["command"] == "genlab evaluate runs/ddpm-digits/model --samples 30"
     assert len(finished()) == 4 and record["unmeasured"] == []
 
     model = from_pretrained(trained)
