@@ -47,6 +47,12 @@ def test_every_sampler_is_seeded_and_in_range(sampler):
     assert image.shape == (3, 1, 8, 8) and image.min() >= 0 and image.max() <= 1
 
 
+def test_sampling_keeps_no_graph():
+    """Each step is free of gradients, and the caller's own mode stands between two steps."""
+    for step in DDPM(TINY).sample_steps(2, steps=3, label=1, guidance=1.0):
+        assert not step.x_t.requires_grad and not step.x_0.requires_grad and torch.is_grad_enabled()
+
+
 # -- noising -----------------------------------------------------------------------------------------------------------
 
 

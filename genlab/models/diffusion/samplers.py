@@ -114,8 +114,8 @@ def sampler_steps(
             x_T.device
         )
 
-    x = x_T
-    for t, s in zip(times, times[1:], strict=False):
+    @torch.no_grad()  # here, not around the generator: between two steps the caller's gradients are the caller's own
+    def step(x: Tensor, t: int, s: int) -> Step:
         alpha, sigma = schedule.alpha[t], schedule.sigma[t]
         for last in [False] * (passes - 1) + [True]:
             if inpaint:
@@ -129,8 +129,13 @@ def sampler_steps(
             if not last:  # back to t, so that the filled-in part can come to terms with the known one
                 ratio = alpha / schedule.alpha[s]
                 x = ratio * x_s + (1 - ratio**2).clamp(min=0).sqrt() * draw()
-        x = x_s
-        yield Step(s, x, x_0)
+        return Step(s, x_s, x_0)
+
+    x = x_T
+    for t, s in zip(times, times[1:], strict=False):
+        reached = step(x, t, s)
+        x = reached.x_t
+        yield reached
 
 
 def _ddim(schedule: NoiseSchedule, times: list[int], eta: float) -> Update:
