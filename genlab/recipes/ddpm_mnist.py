@@ -28,9 +28,21 @@ def evaluate(model, samples=None):
         settings = {("rho" if key == "guidance" else key): value for key, value in knobs.items()}
         return judge.figures(sample, n, settings, headline)
 
+    def training_pictures():
+        """What the figures are for pictures as good as real: training pictures in the place of samples."""
+        train = mnist.load("train")
+        order = [torch.nonzero(train["label"] == y)[:, 0] for y in range(10)]
+
+        def sample(label, generator):
+            chosen = [order[y][torch.randint(len(order[y]), (), generator=generator)] for y in label.tolist()]
+            return train["image"][torch.stack(chosen)].float() / 255
+
+        return judge.figures(sample, n, {"pictures": "training set"})
+
     yield Job("bits/dim", lambda: [bits_per_dim(model, test, mnist.HUB_ID, samples)])
     yield Job("rho=1 steps=50 ddim", lambda: figures(guidance=1.0, steps=50, sampler="ddim", headline=True))
     yield Job("rho=1 steps=20 dpm++", lambda: figures(guidance=1.0, steps=20, sampler="dpm++", headline=True))
+    yield Job("training pictures", training_pictures)
     yield Job("rho=1 steps=20 unipc", lambda: figures(guidance=1.0, steps=20, sampler="unipc"))
     for steps in STEPS:
         for rho in RHOS:
@@ -44,7 +56,7 @@ def evaluate(model, samples=None):
         yield Job(
             f"classifier_scale={scale:g}",
             lambda scale=scale, guide=guide: figures(
-                guidance=0.0, steps=50, sampler="ddim", classifier_scale=scale, extra=guide
+                guidance=0.0, steps=20, sampler="ddim", classifier_scale=scale, extra=guide
             ),
         )
 
