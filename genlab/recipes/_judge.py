@@ -51,7 +51,7 @@ class Judge:
         images, labels = [], []
         for seed in range(SEEDS):
             label = torch.arange(seed * samples // SEEDS, (seed + 1) * samples // SEEDS) % 10
-            images.append(torch.cat(_draw(sample, label.split(250), seed)))
+            images.append(torch.cat(_draw(sample, label.split(64), seed)))
             labels.append(label)
         parts = [self._compare(*pair) for pair in zip(images, labels, strict=True)]
         whole = self._compare(torch.cat(images), torch.cat(labels))

@@ -19,7 +19,8 @@ def evaluate(model, samples=None):
     """Quality against diversity over rho and steps, the fast samplers, classifier guidance, bits/dim."""
     n, test = samples or 10_000, mnist.load("test")
     judge = Judge("cnn-mnist", test, mnist.HUB_ID)
-    fast = copy.deepcopy(model).to(fast_dtype())  # as the app draws
+    # as the app draws; channels last is a tenth faster
+    fast = copy.deepcopy(model).to(dtype=fast_dtype(), memory_format=torch.channels_last)
 
     def figures(headline=False, extra=None, **knobs):
         def sample(label, generator):
