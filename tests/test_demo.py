@@ -306,7 +306,8 @@ def test_a_space_starts_where_the_platform_says(copy, taken):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    code = "import sys\nsys.modules['spaces'] = None  # else gradio takes the checkout's folder for the platform's package\n"
+    # without the second line gradio takes the checkout's folder of that name for the platform's package
+    code = "import sys\nsys.modules['spaces'] = None\n"
     code += "from genlab.ui import limits\nfrom genlab.demo import launch_space\n"
     code += "import gradio, threading\nprint(limits.is_public())\nlaunch_space('genlab')"
     platform = {
