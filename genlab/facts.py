@@ -16,12 +16,15 @@ def hardware(device: str | torch.device = "cpu") -> str:
 
 
 def commit() -> str:
-    """The commit of the checkout this package runs from, '+' if its tree is changed; '' outside a checkout."""
+    """The commit of the checkout this package runs from, '+' if the package is changed; '' outside a checkout. Figures
+    and weights may differ: measuring writes them."""
     here = Path(__file__).resolve().parent
+
+    def git(*words: str) -> subprocess.CompletedProcess:
+        return subprocess.run(["git", *words], cwd=here, capture_output=True, text=True)
+
     try:
-        run = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--exclude=*"], cwd=here, capture_output=True, text=True
-        )
+        name, changed = git("rev-parse", "--short", "HEAD"), git("status", "--porcelain", "--", ".")
     except OSError:
         return ""
-    return run.stdout.strip() if run.returncode == 0 else ""
+    return name.stdout.strip() + ("+" if changed.stdout else "") if name.returncode == 0 else ""
