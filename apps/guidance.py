@@ -69,7 +69,6 @@ def asked(label: str, n: int) -> list[int] | None:
     return [i % 10 if label == "all" else int(label) for i in range(n)]
 
 
-@ui.gpu(int(SECONDS))
 def denoise(knobs: dict, n: int, known=None, mask=None) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
     """After each step: t, x_t and the predicted x_0 as bytes (n, 28, 28), and the judge's probabilities (n, 10)."""
     states = SHELF[DDPM].sample_steps(
@@ -92,6 +91,12 @@ def denoise(knobs: dict, n: int, known=None, mask=None) -> Iterator[tuple[int, n
         logits = ui.infer(SHELF[JUDGE], x_0.clamp(0, 1))
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))
         yield t, viz.to_uint8(x_t), viz.to_uint8(x_0), odds / odds.sum(axis=1, keepdims=True)
+
+
+@ui.gpu(int(SECONDS))
+def walk(rows: list[dict], n: int, known=None, mask=None) -> Iterator[tuple]:
+    """The states of several runs abreast, one for each set of knobs: all of them hold one accelerator, once."""
+    yield from zip(*(denoise(knobs, n, known, mask) for knobs in rows), strict=True)
 
 
 def verdict(images: np.ndarray, odds: np.ndarray, label: str) -> dict:
@@ -157,7 +162,7 @@ def link(view: str, knobs: dict, drawing: str = "") -> dict:
 
 
 def progress(run: ui.Run, done: int, of: int) -> str:
-    return f"Step {done} of {of}, {run.left(done, of):.1f} s left"
+    return f"Step {done} of {of}" + (f", {run.left(done, of):.1f} s left" if done > 2 else "")  # before: a guess
 
 
 def ending(run: ui.Run, done: int, of: int, text: str) -> str:
@@ -173,18 +178,18 @@ def watch(knobs: dict, run: ui.Run, drawing: str, view: str = WATCH) -> Iterator
     film = film_of(view, knobs, n, panels=PANELS[1:] if drawing else PANELS, columns=min(n, 5), score="judge")
     part = known_part(drawing, knobs["reach"]) if drawing else ()
     shown = 0.0
-    for t, x_t, x_0, odds in denoise(knobs, n, *part):
+    for ((t, x_t, x_0, odds),) in walk([knobs], n, *part):
         found = verdict(x_0, odds, knobs["label"])
         film.add(t, *([x_0] if drawing else [x_t, x_0]), captions=found["marks"], score=found["confidence"])
         if not run.going:
             break
         if run.elapsed - shown > 0.04:  # 25 pictures a second are enough for the eye
             shown = run.elapsed
-            yield film.live(progress(run, len(film.frames), knobs["steps"])), None
+            yield film.live(progress(run, len(film.frames), knobs["steps"]), link(view, knobs, drawing)), None
     if run.replaced:
         return
     done = len(film.frames)
-    text = f"{summary(found, n)} (judge {JUDGE}). {done} {knobs['sampler']} steps in {run.elapsed:.1f} s."
+    text = f"{summary(found, n)} (judge {JUDGE}). {done} {knobs['sampler']} steps{run.took}."
     what = "completions of the drawing" if drawing else "generated digits"
     alt = f"{n} {what} at {settings(knobs)}; {summary(found, n)}."
     yield film.whole(ending(run, done, knobs["steps"], text), alt=alt, link=link(view, knobs, drawing)), found
@@ -196,9 +201,8 @@ def sweep(knobs: dict, run: ui.Run, drawing: str) -> Iterator[tuple[dict, dict |
     film = film_of(
         SWEEP, knobs, n, panels=["Each column starts from the same noise"], columns=n, rows=[f"rho {r:g}" for r in RHOS]
     )
-    rows = [denoise(knobs | {"guidance": rho}, n) for rho in RHOS]
     shown = 0.0
-    for states in zip(*rows, strict=True):
+    for states in walk([knobs | {"guidance": rho} for rho in RHOS], n):
         found = [verdict(x_0, odds, knobs["label"]) for _, _, x_0, odds in states]
         marks = [mark for row in found for mark in row["marks"]]
         score = float(np.mean([row["confidence"] for row in found]))
@@ -207,12 +211,12 @@ def sweep(knobs: dict, run: ui.Run, drawing: str) -> Iterator[tuple[dict, dict |
             break
         if run.elapsed - shown > 0.04:
             shown = run.elapsed
-            yield film.live(progress(run, len(film.frames), knobs["steps"])), None
+            yield film.live(progress(run, len(film.frames), knobs["steps"]), link(SWEEP, knobs)), None
     if run.replaced:
         return
     notes = [summary(row, n) for row in found]
     alt = f"Digits from the same noise: {'; '.join(f'rho {r:g}: {note}' for r, note in zip(RHOS, notes, strict=True))}."
-    text = f"{len(RHOS)} x {n} pictures in {run.elapsed:.1f} s (judge {JUDGE})."
+    text = f"{len(RHOS)} x {n} pictures{run.took} (judge {JUDGE})."
     done = ending(run, len(film.frames), knobs["steps"], text)
     yield film.whole(done, alt=alt, link=link(SWEEP, knobs), notes=notes), {"rows": found}
 
@@ -333,9 +337,9 @@ def arrival() -> tuple[dict, np.ndarray]:
     picture, the sweep over rho."""
     films = {}
     for view in VIEWS:
-        *_, (film, found) = VIEW[view](KNOBS.defaults(), ui.Run(seconds=float("inf")), DRAWING)
+        *_, (film, found) = VIEW[view](KNOBS.defaults(), ui.Run(), DRAWING)
         films[view] = film | {"found": found}
-    rows = [finished(KNOBS.defaults() | {"guidance": rho}, 10, seconds=float("inf"))[0] for rho in RHOS]
+    rows = [finished(ui.Run(), KNOBS.defaults() | {"guidance": rho}, 10)[0] for rho in RHOS]
     return films, viz.tile(np.concatenate(rows), 10, gap=1, scale=3)
 
 
@@ -453,10 +457,11 @@ def lesson(app: gr.Blocks) -> None:
         if view not in VIEWS:
             return
         values, stage = KNOBS.clean(dict(zip(KNOBS, values, strict=True))), films[view]
+        drawing = drawing if ui.ink(drawing).any() else ""  # whatever a stranger sends
         present = RUNS.begin(request.session_hash, (view, values, drawing))
         try:
             if not SHELF.ready(JUDGE):
-                yield {stage: ui.Film.message("Loading the models, a few seconds the first time.")}
+                yield {stage: ui.Film.message("Loading the models, a few seconds the first time.", wait=True)}
             for shown, found in VIEW[view](values, present, drawing):
                 yield {stage: shown}
                 if found:
@@ -473,10 +478,11 @@ def lesson(app: gr.Blocks) -> None:
         """A control moved, or was only touched: the present run ends at its next step, and the next one begins."""
         RUNS.end(request.session_hash, "replaced")
 
-    def fresh(seed, lock, request: gr.Request):
-        """Generate: another seed, unless it is kept."""
+    def fresh(seed, lock, view, showing, request: gr.Request):
+        """Generate: another seed, unless it is kept, or was just typed: it is not the one on the stage."""
         moved(request)
-        return seed if lock else int(np.random.default_rng().integers(10_000))
+        typed = view in showing and KNOBS["seed"].clean(seed) != showing[view][0]["seed"]
+        return seed if lock or typed else int(np.random.default_rng().integers(10_000))
 
     def suggestion(changes: dict):
         def apply(seed, n, request: gr.Request):
@@ -490,7 +496,7 @@ def lesson(app: gr.Blocks) -> None:
     starts = [
         (refresh, app.load(restore, None, [*knobs, pad, view, tabs], **quick)),
         (refresh, gr.on([*sliders, made["label"].input, made["sampler"].input, pad.input], moved, **quick)),
-        (run, frame.generate.click(fresh, [made["seed"], made["lock"]], made["seed"], **quick)),
+        (run, frame.generate.click(fresh, [made["seed"], made["lock"], view, on_stage], made["seed"], **quick)),
     ]
     for name, chip in frame.chips.items():
         starts.append((run, chip.click(suggestion(TRY[name]), [made["seed"], made["n"]], knobs, **quick)))
@@ -507,7 +513,7 @@ def lesson(app: gr.Blocks) -> None:
             concurrency_limit=2,
             concurrency_id="guidance",
         )
-    frame.stop.click(over, **quick)
+    frame.stop.click(over, js=ui.STOPPING, **quick)
     app.load(introduce, None, [source, card], **quick)
 
 
@@ -520,17 +526,16 @@ def endpoints() -> None:
         gr.api(function, api_name=function.__name__, concurrency_limit=2, concurrency_id="guidance")
 
 
-def finished(knobs: dict, n: int, *part: np.ndarray, seconds: float = SECONDS) -> tuple[np.ndarray, dict]:
-    """A run to its end (or the end of its time): pictures as bytes (n, 28, 28), and what the judge found."""
-    run = ui.Run(seconds)
-    step = 0
-    for state in denoise(knobs, n, *part):
-        step, (_, _, x_0, odds) = step + 1, state
+def finished(run: ui.Run, knobs: dict, n: int, *part: np.ndarray) -> tuple[np.ndarray, dict]:
+    """Pictures as bytes (n, 28, 28) and what the judge found, after all steps or when the run's time is over."""
+    step, began = 0, run.elapsed
+    for ((_, _, x_0, odds),) in walk([knobs], n, *part):  # noqa: B007
+        step += 1
         if not run.going:
             break
     found = verdict(x_0, odds, knobs["label"])
     del found["marks"]
-    return x_0, found | {"steps": step, "complete": step == knobs["steps"], "seconds": round(run.elapsed, 3)}
+    return x_0, found | {"steps": step, "complete": step == knobs["steps"], "seconds": round(run.elapsed - began, 3)}
 
 
 def guidance_sample(
@@ -562,7 +567,7 @@ def guidance_sample(
         classifier: scale of the push by a noisy classifier, 0 (off) to 10
     """
     knobs = KNOBS.clean(locals())
-    images, found = finished(knobs, knobs["n"])
+    images, found = finished(ui.Run(SECONDS), knobs, knobs["n"])
     return ui.picture_file(viz.tile(images, 5, gap=1, scale=4)), {"knobs": knobs, **found}
 
 
@@ -579,7 +584,8 @@ def guidance_grid(
         n: how many in a row, 1 to 20
     """
     knobs = KNOBS.clean(locals())
-    images, found = zip(*(finished(knobs | {"guidance": rho}, knobs["n"]) for rho in RHOS), strict=True)
+    run = ui.Run(SECONDS)  # one for all rows: what a call may cost is bounded
+    images, found = zip(*(finished(run, knobs | {"guidance": rho}, knobs["n"]) for rho in RHOS), strict=True)
     rows = [{"guidance": rho, **row} for rho, row in zip(RHOS, found, strict=True)]
     return ui.picture_file(viz.tile(np.concatenate(images), knobs["n"], gap=1, scale=4)), {"knobs": knobs, "rows": rows}
 
@@ -613,7 +619,7 @@ def guidance_inpaint(
         raise gr.Error(
             "drawing is 28 rows of 28 numbers between 0 and 1, some of them above 0.05", print_exception=False
         )
-    images, found = finished(knobs, min(knobs["n"], 10), *known_part(ui.drawn(paper), knobs["reach"]))
+    images, found = finished(ui.Run(SECONDS), knobs, min(knobs["n"], 10), *known_part(ui.drawn(paper), knobs["reach"]))
     return ui.picture_file(viz.tile(images, 5, gap=1, scale=4)), {"knobs": knobs, **found}
 
 
@@ -642,12 +648,12 @@ def guidance_compare(
         n: how many in a row, 1 to 20
     """
     common = KNOBS.clean(locals())
-    if knob not in KNOBS or knob in ("n", "reach"):
-        raise gr.Error(
-            "knob is one of " + ", ".join(k for k in KNOBS if k not in ("n", "reach")), print_exception=False
-        )
+    knobs = [name for name in KNOBS if name not in ("n", "reach")]
+    if knob not in knobs:
+        raise gr.Error(f"knob is one of {', '.join(knobs)}", print_exception=False)
     rows = [KNOBS.clean(common | {knob: value}) for value in (before, after)]
-    images, found = zip(*(finished(row, common["n"]) for row in rows), strict=True)
+    run = ui.Run(SECONDS)
+    images, found = zip(*(finished(run, row, common["n"]) for row in rows), strict=True)
     moved = float(np.abs(images[1].astype(float) - images[0]).mean() / 255)
     answer = {"knob": knob, "before": found[0] | {"knobs": rows[0]}, "after": found[1] | {"knobs": rows[1]}}
     picture = viz.tile(np.concatenate(images), common["n"], gap=1, scale=4)

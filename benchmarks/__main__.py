@@ -7,7 +7,7 @@ from pathlib import Path
 
 from genlab.facts import commit, hardware
 
-NAMES = ("startup", "sampling", "unet")
+NAMES = ("startup", "stream", "sampling", "unet")
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 

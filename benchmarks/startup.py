@@ -1,7 +1,6 @@
 """How long until something is there: imports, a loaded model, a page; each in a fresh process, beside a peer's."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -83,5 +82,5 @@ def _page() -> tuple[float, float]:
         pages = int(Path(f"/proc/{server.pid}/statm").read_text().split()[1])
         return seconds, pages * os.sysconf("SC_PAGE_SIZE") / 1e6
     finally:
-        server.send_signal(signal.SIGINT)
+        server.terminate()  # not Ctrl-C, which a run in the background is born deaf to
         server.wait(timeout=30)

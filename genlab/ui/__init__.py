@@ -3,7 +3,7 @@
 An app states its knobs once (`Knobs`); components, validation and the link follow from them.
 """
 
-from genlab.ui.film import Film, film
+from genlab.ui.film import STOPPING, Film, film
 from genlab.ui.frame import Frame, frame, markdown, page
 from genlab.ui.knobs import Choice, Knobs, Number, Switch
 from genlab.ui.media import picture_file
@@ -14,6 +14,7 @@ from genlab.ui.shelf import Shelf, gpu, infer, seeded, tensor
 from genlab.ui.theme import look
 
 __all__ = [
+    "STOPPING",
     "Choice",
     "Film",
     "Frame",

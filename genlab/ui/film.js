@@ -121,12 +121,16 @@ function begin(about) {
 async function receive(value) {
   if (!value) return;
   if (value.link) relink(value.link);
-  if (value.message) return status(value.message, value.error);
+  if (value.message) {
+    panels.classList.toggle("gl-faded", Boolean(value.wait));
+    return status(value.message, value.error);
+  }
   if (!value.sheet) return;
   const image = new Image();
   image.src = value.sheet;
   await image.decode();
   if (value.run !== state.run) begin(value);
+  panels.classList.remove("gl-faded");
   if (value.whole) state.frames = [];
   value.frames.forEach((frame, row) => state.frames.push({ ...frame, image, row }));
   state.about = value;

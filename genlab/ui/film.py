@@ -17,7 +17,7 @@ from genlab.names import require
 gr = require("gradio", extra="apps")
 
 HERE = Path(__file__).parent
-KEPT = 48  # frames of a finished film; enough for smooth scrubbing, small enough to send in one piece
+KEPT = 64  # frames of a finished film; enough for smooth scrubbing, small enough to send in one piece
 FEWER_GREYS = np.round(np.arange(256) / 17).astype(np.uint8) * 17
 
 TEMPLATE = """
@@ -49,6 +49,15 @@ def film(value: dict | None = None, **kwargs):
         apply_default_css=False,
         **kwargs,
     )
+
+
+# For the Stop button's `js`: it is heard at once, though the step that is under way has to end first.
+STOPPING = """(...values) => {
+  for (const node of document.querySelectorAll(".gl-film")) {
+    if (node.dataset.state === "live") node.querySelector(".gl-status").textContent = "Stopping ...";
+  }
+  return values;
+}"""
 
 
 class Film:
@@ -96,10 +105,10 @@ class Film:
         self.frames.append(np.concatenate(list(pictures), axis=1))
         self.facts.append({"t": t, "captions": list(captions), "score": score, "now": {"t": f"{t:g}", **now}})
 
-    def live(self, status: str) -> dict:
-        """The frames since the last call, to be added to those on the page."""
+    def live(self, status: str, link: dict | None = None) -> dict:
+        """The frames since the last call, to be added to those on the page. The first ones bring the link along."""
         first, self.sent = self.sent, len(self.frames)
-        return self._pack(range(first, self.sent), status) | {"whole": False}
+        return self._pack(range(first, self.sent), status) | {"whole": False, "link": None if first else link}
 
     def whole(self, status: str, *, alt: str, link: dict | None = None, notes: Sequence[str] = ()) -> dict:
         """The finished film. `alt` says what it shows, with the numbers; `link` is the query that leads back here."""
@@ -119,9 +128,9 @@ class Film:
         return value | {"sheet": viz.data_uri(viz.png(last)), "frames": value["frames"][-1:], "link": None}
 
     @staticmethod
-    def message(text: str, error: bool = False) -> dict:
-        """A sentence on the stage; the pictures there stay."""
-        return {"message": text, "error": error}
+    def message(text: str, error: bool = False, wait: bool = False) -> dict:
+        """A sentence on the stage; the pictures there stay, faded if what they show is about to be replaced."""
+        return {"message": text, "error": error, "wait": wait}
 
     def _pack(self, chosen, status: str) -> dict:
         chosen = [int(i) for i in chosen]

@@ -11,9 +11,11 @@ REMEMBERED = 1000  # visitors; the oldest is forgotten first
 
 @dataclass
 class Run:
-    """One run, of what `about` says. Ask `going` between steps, then `replaced`: a restart leaves nothing to show."""
+    """One run, of what `about` says. Ask `going` between steps, then `replaced`: a restart leaves nothing to show.
 
-    seconds: float
+    seconds: its longest time; without end for what nobody waits for."""
+
+    seconds: float = float("inf")
     about: Any = None
     started: float = field(default_factory=time.monotonic)
     ended: str = ""
@@ -31,6 +33,11 @@ class Run:
     @property
     def replaced(self) -> bool:
         return self.ended == "replaced"
+
+    @property
+    def took(self) -> str:
+        """' in 4.2 s', to end a sentence with; nothing where nobody waited."""
+        return f" in {self.elapsed:.1f} s" if self.seconds < float("inf") else ""
 
     def left(self, done: int, of: int) -> float:
         """Seconds still to go, from the pace so far."""

@@ -101,6 +101,8 @@ def test_a_finished_picture_is_there_without_a_click(visit):
     assert all(p.max() > 200 and p.mean() < 100 for p in pictures), "ink on paper in each"
     alt = page.locator(".gl-grid").first.get_attribute("aria-label")
     assert re.search(r"20 generated digits at rho 2, 50 ddim steps, seed 7; \d+ of 20 read as asked", alt)
+    said = page.locator(".gl-status").first.inner_text()
+    assert said.endswith("50 ddim steps."), "how long it took elsewhere is nobody's business here"
     assert "?" not in page.url, "nothing was changed, so the link needs no state"
     assert page.locator(".katex").count() > 5, "the equation is set"
 
@@ -139,6 +141,28 @@ def test_the_first_streamed_picture_comes_soon(visit):
     page.get_by_role("button", name="Generate").first.click()
     seconds = (page.evaluate("window.seen") - start) / 1000
     assert seconds < 30, "a bound that only a hang exceeds; `make bench` reports the time itself"
+
+
+@pytest.mark.browser
+def test_a_typed_seed_is_used_and_the_next_click_draws_another(visit):
+    page = visit(SMALL)
+    finished(page)
+    box = page.get_by_role("spinbutton", name="Seed", exact=True)
+    box.fill("123")
+    again(page, page.get_by_role("button", name="Generate").first.click)
+    assert box.input_value() == "123" and "seed=123" in page.url
+    again(page, page.get_by_role("button", name="Generate").first.click)
+    assert box.input_value() != "123" and "seed=123" not in page.url
+
+
+@pytest.mark.browser
+def test_the_link_changes_as_soon_as_the_stage_does(visit):
+    page = visit()
+    finished(page)
+    page.get_by_role("button", name="a little", exact=True).click()
+    page.locator(".gl-film[data-state=live]").first.wait_for()
+    assert "guidance=1" in page.url
+    finished(page)
 
 
 @pytest.mark.browser
@@ -388,7 +412,7 @@ def test_inpaint_refuses_what_is_no_drawing(app, drawing):
 
 
 def test_a_run_has_its_time(app):
-    _, found = app.finished(app.KNOBS.defaults(), 1, seconds=0.0)
+    _, found = app.finished(ui.Run(0.0), app.KNOBS.defaults(), 1)
     assert not found["complete"] and found["steps"] == 1
 
 
@@ -413,7 +437,7 @@ def test_the_python_panel_draws_what_is_on_the_stage(app, view, changes):
     if view == "sweep":
         images, knobs = images[4.0], knobs | {"guidance": 4.0}
     part = app.known_part(app.DRAWING, knobs["reach"]) if view == "draw" else ()
-    stage, _ = app.finished(knobs, len(images), *part)
+    stage, _ = app.finished(ui.Run(), knobs, len(images), *part)
     assert np.abs(stage.astype(int) - np.round(255 * viz.to_numpy(images[:, 0]))).max() <= 1
 
 
@@ -444,7 +468,7 @@ def test_what_is_there_on_arrival_was_drawn_by_the_weights_of_today(app):
 
     sheet = np.asarray(Image.open(BytesIO(base64.b64decode(films["watch"]["sheet"].split(",")[1]))))
     kept = sheet[-28:, 20 * 28 :].reshape(28, 20, 28).swapaxes(0, 1)
-    fresh, _ = app.finished(app.KNOBS.defaults(), 20)
+    fresh, _ = app.finished(ui.Run(), app.KNOBS.defaults(), 20)
     assert np.abs(kept.astype(int) - fresh).mean() < 6
 
 
