@@ -4,13 +4,10 @@ import dataclasses
 import filecmp
 import inspect
 import json
-import math
 import os
 import shutil
 import sys
 import tempfile
-import types
-import typing
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -20,10 +17,9 @@ from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from genlab import __version__
 from genlab.hub import download, upload
@@ -34,7 +30,6 @@ from genlab.names import (
     GOLDEN,
     METRICS,
     NEXT,
-    PICKLES,
     SAMPLES,
     WEIGHTS,
     GenlabError,
@@ -43,6 +38,7 @@ from genlab.names import (
     read_config,
     resolve,
 )
+from genlab.reading import Budget, differences, parse, read_card, read_weights
 
 M = TypeVar("M", bound="Model")
 
@@ -143,7 +139,7 @@ class Model(nn.Module):
             for name in (METRICS, GOLDEN, SAMPLES):
                 if part(self.source, name).is_file():
                     shutil.copyfile(part(self.source, name), folder / name)
-        elif self.source and card == _read_card(part(self.source, CARD)):
+        elif self.source and card == read_card(part(self.source, CARD)):
             card = None  # the weights have changed since: its figures are not theirs
         if card:
             (folder / CARD).write_text(card, encoding="utf-8")
@@ -247,160 +243,23 @@ def _fetch(name: str | Path, revision: str | None) -> Path:
 
 def _load(cls: type[M], values: dict, folder: Path, device, dtype) -> M:
     config_file, weights_file = part(folder, CONFIG), part(folder, WEIGHTS)
-    tensors = _read_weights(weights_file)
+    tensors = read_weights(weights_file)
     size = sum(tensor.numel() for tensor in tensors.values())
-    config = _parse(cls.config_class, values, config_file, largest=max(size, 1 << 16))
+    config = parse(cls.config_class, values, config_file, largest=max(size, 1 << 16))
     try:
-        with torch.random.fork_rng(devices=[]), _Budget((1 << 26) + 64 * size):  # the initialisation is thrown away
+        with torch.random.fork_rng(devices=[]), Budget((1 << 26) + 64 * size):  # the initialisation is thrown away
             model = cls(config)
     except Exception as error:  # whatever a model's constructor says to numbers that make no sense
         raise LoadError(f"{config_file} describes no {cls.__name__} that can be built: {error}") from error
-    wrong = _differences(model.state_dict(), tensors)
+    wrong = differences(model.state_dict(), tensors)
     if wrong:
         raise LoadError(f"{weights_file} does not fit its config: {wrong}. Save it again, or check genlab's version.")
     model.load_state_dict(tensors, strict=True, assign=True)
-    model.card, model.source = _read_card(part(folder, CARD)), folder
+    model.card, model.source = read_card(part(folder, CARD)), folder
     try:
         return model.to(device=device, dtype=dtype).eval()
     except (RuntimeError, AssertionError, TypeError) as error:  # torch has an AssertionError for "no CUDA"
         raise LoadError(f"the model cannot be had as device={device}, dtype={dtype}: {error}") from error
-
-
-class _Budget(TorchFunctionMode):
-    """Ends the building of a model that grows far larger than the weights that came with it: a config may claim any
-    width and depth. Each call of torch costs 1000, for its own overhead, and one for each number that it makes.
-
-    Acts on its own thread alone. (Building on the meta device would bound memory too, but not depth, and the first
-    arithmetic on meta tensors imports torch's compiler, which takes seconds.)
-    """
-
-    def __init__(self, work: int):
-        super().__init__()
-        self.work = work
-
-    def spend(self, numbers: int) -> None:
-        self.work -= numbers
-        if self.work < 0:
-            raise ValueError("it would be far larger than the weights that came with it")
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        self.spend(1000)
-        if func in (torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn):  # before, not after
-            size = kwargs.get("size", args[0] if args and isinstance(args[0], list | tuple) else args)
-            self.spend(math.prod(n for n in size if isinstance(n, int)))
-        made = func(*args, **kwargs)
-        if isinstance(made, Tensor):
-            self.spend(made.numel())
-        return made
-
-
-def _read_weights(file: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, mapped from disk and not yet read. Raises LoadError."""
-    if not file.is_file():
-        pickles = [p.name for p in sorted(file.parent.iterdir()) if p.suffix in PICKLES]
-        if pickles:
-            raise LoadError(
-                f"{file.parent} offers its weights as {pickles[0]}, a pickle, which can run any code when read. "
-                f"genlab reads {WEIGHTS} only: ask its author for safetensors, or convert it where you trust it."
-            )
-        raise LoadError(f"{file.parent} holds no {WEIGHTS}: save the model again with save_pretrained")
-    try:
-        with safe_open(file, framework="pt") as opened:
-            return {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118 (it is no dict)
-    except (SafetensorError, OSError, ValueError, RuntimeError, OverflowError) as error:
-        raise LoadError(f"{file} is no safetensors file: {_why(file, error)}. Fetch or save it again.") from error
-
-
-def _why(file: Path, error: Exception) -> str:
-    try:
-        with open(file, "rb") as opened:
-            start = opened.read(2)
-    except OSError:
-        return str(error)
-    pickled = start in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
-    return "it is a pickle under another name, which can run any code when read" if pickled else f"damaged ({error})"
-
-
-def _read_card(file: Path) -> str | None:
-    """The README that came with the weights; prose, so whatever it holds harms nobody. Cut at 1 MB."""
-    try:
-        with open(file, encoding="utf-8", errors="replace") as opened:
-            return opened.read(1 << 20)
-    except OSError:
-        return None
-
-
-def _differences(expected: dict[str, Tensor], found: dict[str, Tensor]) -> str:
-    both = [(key, found[key], expected[key]) for key in expected if key in found]
-    shapes = [f"{key} is {tuple(f.shape)}, not {tuple(e.shape)}" for key, f, e in both if f.shape != e.shape]
-    kinds = [f"{key} is {f.dtype}, not {e.dtype}" for key, f, e in both if _kind(f) != _kind(e)]
-    parts = {
-        "missing": sorted(expected.keys() - found.keys()),
-        "unknown": sorted(found.keys() - expected.keys()),
-        "wrong shape": shapes,
-        "wrong type": kinds,
-    }
-    return "; ".join(
-        f"{what}: {', '.join(some[:3])}{' ...' if len(some) > 3 else ''}" for what, some in parts.items() if some
-    )
-
-
-def _kind(tensor: Tensor) -> str:
-    """Weights may come in any of four precisions; counters, masks and complex numbers only as they are."""
-    floats = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
-    return "float" if tensor.dtype in floats else str(tensor.dtype)
-
-
-def _parse(config_class: type, values: dict, file: Path, largest: int):
-    """Build a frozen config from JSON values: every field known, present or with a default, and of its type.
-
-    No whole number may exceed `largest`: widths, depths and counts cannot outgrow the weights that they describe.
-    """
-    hints = typing.get_type_hints(config_class)
-    unknown = sorted(values.keys() - hints.keys())
-    if unknown:
-        raise LoadError(f"{file} sets {', '.join(unknown[:5])}, which {config_class.__name__} does not have")
-    huge = [key for key, value in values.items() if any(abs(n) > largest for n in _integers(value))]
-    if huge:
-        raise LoadError(f"{file} sets {', '.join(huge[:5])} to a number far larger than its weights allow")
-    try:
-        return config_class(**{key: _as_type(value, hints[key], key) for key, value in values.items()})
-    except Exception as error:  # a missing field, a wrong type, or what the config itself forbids
-        raise LoadError(f"{file} is not a valid {config_class.__name__}: {error}") from error
-
-
-def _integers(value) -> Iterator[int]:
-    if isinstance(value, list):
-        for item in value:
-            yield from _integers(item)
-    elif type(value) is int:
-        yield value
-
-
-def _as_type(value, hint, key: str):
-    """A JSON value as the annotated type (lists become tuples; an int may stand for a float). Raises TypeError."""
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if origin is tuple and isinstance(value, list):
-        if args[-1] is Ellipsis:
-            args = args[:1] * len(value)
-        if len(args) == len(value):
-            return tuple(_as_type(v, arg, key) for v, arg in zip(value, args, strict=True))
-    if origin is typing.Literal and value in args and type(value) in {type(a) for a in args}:
-        return value
-    if origin in (typing.Union, types.UnionType):
-        for option in args:
-            try:
-                return _as_type(value, option, key)
-            except TypeError:
-                continue
-    if hint is float and type(value) is int:
-        value = float(value)
-    if hint is float and type(value) is float and not math.isfinite(value):
-        raise TypeError(f"{key} is {value}, not a finite number")
-    if isinstance(hint, type) and type(value) is hint:
-        return value
-    raise TypeError(f"{key} is {value!r}, which is no {getattr(hint, '__name__', hint)}")
 
 
 def _unshared(state: dict[str, Tensor]) -> dict[str, Tensor]:
