@@ -4,6 +4,7 @@ import dataclasses
 import filecmp
 import inspect
 import json
+import math
 import os
 import shutil
 import sys
@@ -38,7 +39,7 @@ from genlab.names import (
     read_config,
     resolve,
 )
-from genlab.reading import Budget, differences, parse, read_card, read_weights
+from genlab.reading import Budget, Weights, parse, read_card
 
 M = TypeVar("M", bound="Model")
 
@@ -242,19 +243,16 @@ def _fetch(name: str | Path, revision: str | None) -> Path:
 
 
 def _load(cls: type[M], values: dict, folder: Path, device, dtype) -> M:
-    config_file, weights_file = part(folder, CONFIG), part(folder, WEIGHTS)
-    tensors = read_weights(weights_file)
-    size = sum(tensor.numel() for tensor in tensors.values())
+    config_file = part(folder, CONFIG)
+    weights = Weights(part(folder, WEIGHTS))
+    size = sum(map(math.prod, weights.shapes.values()))
     config = parse(cls.config_class, values, config_file, largest=max(size, 1 << 16))
     try:
         with torch.random.fork_rng(devices=[]), Budget((1 << 26) + 64 * size):  # the initialisation is thrown away
             model = cls(config)
     except Exception as error:  # whatever a model's constructor says to numbers that make no sense
         raise LoadError(f"{config_file} describes no {cls.__name__} that can be built: {error}") from error
-    wrong = differences(model.state_dict(), tensors)
-    if wrong:
-        raise LoadError(f"{weights_file} does not fit its config: {wrong}. Save it again, or check genlab's version.")
-    model.load_state_dict(tensors, strict=True, assign=True)
+    model.load_state_dict(weights.tensors(model.state_dict()), strict=True, assign=True)
     model.card, model.source = read_card(part(folder, CARD)), folder
     try:
         return model.to(device=device, dtype=dtype).eval()

@@ -5,6 +5,7 @@ import math
 import types
 import typing
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -13,6 +14,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from genlab.names import PICKLES, WEIGHTS, LoadError
+
+MAX_HEADER_BYTES = 1 << 22  # of a weights file: room for 40,000 tensors
 
 
 class Budget(TorchFunctionMode):
@@ -44,21 +47,54 @@ class Budget(TorchFunctionMode):
         return made
 
 
-def read_weights(file: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, mapped from disk and not yet read. Raises LoadError."""
-    if not file.is_file():
-        pickles = [p.name for p in sorted(file.parent.iterdir()) if p.suffix in PICKLES]
-        if pickles:
+class Weights:
+    """A safetensors file: its header says the `shapes`, and only where those are a model's are the tensors looked up."""
+
+    def __init__(self, file: Path):
+        """Raises LoadError for a file that is none, a pickle above all."""
+        self.file = file
+        if not file.is_file():
+            pickles = [p.name for p in sorted(file.parent.iterdir()) if p.suffix in PICKLES]
+            if pickles:
+                raise LoadError(
+                    f"{file.parent} offers its weights as {pickles[0]}, a pickle, which can run any code when read. "
+                    f"genlab reads {WEIGHTS} only: ask its author for safetensors, or convert it where you trust it."
+                )
+            raise LoadError(f"{file.parent} holds no {WEIGHTS}: save the model again with save_pretrained")
+        with self._or_load_error():
+            with open(file, "rb") as opened:
+                header = int.from_bytes(opened.read(8), "little")
+            if header > MAX_HEADER_BYTES:  # many seconds to parse; a model of ours has some ten thousand bytes
+                raise ValueError(f"a header of {header} bytes, where {MAX_HEADER_BYTES} is the most that genlab reads")
+            self._opened = safe_open(file, framework="pt")
+            keys = self._opened.keys()
+            self.shapes = {key: tuple(self._opened.get_slice(key).get_shape()) for key in keys}
+
+    def tensors(self, expected: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Those that a model expects, of its names, shapes and types and no others: mapped from disk, not yet read.
+        Raises LoadError."""
+        wrong = _differences({key: tuple(tensor.shape) for key, tensor in expected.items()}, self.shapes)
+        if not wrong:
+            with self._or_load_error():
+                tensors = {key: self._opened.get_tensor(key) for key in expected}
+            kinds = [
+                f"{k} is {tensors[k].dtype}, not {expected[k].dtype}"
+                for k in expected
+                if not _alike(tensors[k], expected[k])
+            ]
+            wrong = _listed({"wrong type": kinds})
+        if wrong:
+            raise LoadError(f"{self.file} does not fit its config: {wrong}. Save it again, or check genlab's version.")
+        return tensors
+
+    @contextmanager
+    def _or_load_error(self) -> Iterator[None]:
+        try:
+            yield
+        except (SafetensorError, OSError, ValueError, RuntimeError, OverflowError) as error:
             raise LoadError(
-                f"{file.parent} offers its weights as {pickles[0]}, a pickle, which can run any code when read. "
-                f"genlab reads {WEIGHTS} only: ask its author for safetensors, or convert it where you trust it."
-            )
-        raise LoadError(f"{file.parent} holds no {WEIGHTS}: save the model again with save_pretrained")
-    try:
-        with safe_open(file, framework="pt") as opened:
-            return {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118 (it is no dict)
-    except (SafetensorError, OSError, ValueError, RuntimeError, OverflowError) as error:
-        raise LoadError(f"{file} is no safetensors file: {_why(file, error)}. Fetch or save it again.") from error
+                f"{self.file} is no safetensors file: {_why(self.file, error)}. Fetch or save it again."
+            ) from error
 
 
 def _why(file: Path, error: Exception) -> str:
@@ -80,25 +116,25 @@ def read_card(file: Path) -> str | None:
         return None
 
 
-def differences(expected: dict[str, Tensor], found: dict[str, Tensor]) -> str:
-    both = [(key, found[key], expected[key]) for key in expected if key in found]
-    shapes = [f"{key} is {tuple(f.shape)}, not {tuple(e.shape)}" for key, f, e in both if f.shape != e.shape]
-    kinds = [f"{key} is {f.dtype}, not {e.dtype}" for key, f, e in both if _kind(f) != _kind(e)]
-    parts = {
-        "missing": sorted(expected.keys() - found.keys()),
-        "unknown": sorted(found.keys() - expected.keys()),
-        "wrong shape": shapes,
-        "wrong type": kinds,
-    }
+def _differences(expected: dict[str, tuple], found: dict[str, tuple]) -> str:
+    shapes = [f"{key} is {found[key]}, not {e}" for key, e in expected.items() if key in found and found[key] != e]
+    missing, unknown = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
+    return _listed({"missing": missing, "unknown": unknown, "wrong shape": shapes})
+
+
+def _listed(parts: dict[str, list[str]]) -> str:
+    """The first three of each kind, each cut short: a stranger chose how many there are, and how long."""
     return "; ".join(
-        f"{what}: {', '.join(some[:3])}{' ...' if len(some) > 3 else ''}" for what, some in parts.items() if some
+        f"{what}: {', '.join(one[:100] for one in some[:3])}{' ...' if len(some) > 3 else ''}"
+        for what, some in parts.items()
+        if some
     )
 
 
-def _kind(tensor: Tensor) -> str:
+def _alike(found: Tensor, expected: Tensor) -> bool:
     """Weights may come in any of four precisions; counters, masks and complex numbers only as they are."""
     floats = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
-    return "float" if tensor.dtype in floats else str(tensor.dtype)
+    return found.dtype == expected.dtype or (found.dtype in floats and expected.dtype in floats)
 
 
 def parse(config_class: type, values: dict, file: Path, largest: int):

@@ -15,10 +15,12 @@ import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tiny
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import genlab
@@ -460,6 +462,29 @@ def test_missing_unknown_and_misshapen_tensors_are_named(saved):
     refused(saved, "wrong shape")
     save_file({}, saved / WEIGHTS)
     refused(saved, "missing")
+
+
+def test_many_empty_tensors_are_refused_by_the_header(saved, monkeypatch):
+    """None is fetched, which takes a tenth of a millisecond each; and a header that alone takes seconds is not parsed."""
+
+    def shapes_only(file, framework):
+        opened = safe_open(file, framework)
+        return SimpleNamespace(keys=opened.keys, get_slice=opened.get_slice)
+
+    def empty(count: int) -> bytes:
+        return raw_safetensors({f"t{i}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for i in range(count)})
+
+    monkeypatch.setattr("genlab.reading.safe_open", shapes_only)
+    (saved / WEIGHTS).write_bytes(empty(30_000))
+    refused(saved, "unknown: t0, t1, t10 ...")
+    monkeypatch.setattr("genlab.reading.safe_open", lambda *_, **__: pytest.fail("parsed the header"))
+    (saved / WEIGHTS).write_bytes(empty(200_000))
+    refused(saved, "is the most that genlab reads")
+
+
+def test_names_of_any_length_are_told_briefly(saved):
+    save_file({"x" * 100_000: torch.zeros(1)}, saved / WEIGHTS)
+    refused(saved, "unknown: xxx")
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool, torch.complex64, torch.float8_e4m3fn])
