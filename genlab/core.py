@@ -35,6 +35,7 @@ from genlab.names import (
     WEIGHTS,
     GenlabError,
     LoadError,
+    holds,
     part,
     read_config,
     resolve,
@@ -138,9 +139,9 @@ class Model(nn.Module):
         card = self.card
         if self.source and _same(folder / WEIGHTS, part(self.source, WEIGHTS)):  # still what was measured
             for name in (METRICS, GOLDEN, SAMPLES):
-                if part(self.source, name).is_file():
+                if holds(self.source, name):
                     shutil.copyfile(part(self.source, name), folder / name)
-        elif self.source and card == read_card(part(self.source, CARD)):
+        elif self.source and card == read_card(self.source):
             card = None  # the weights have changed since: its figures are not theirs
         if card:
             (folder / CARD).write_text(card, encoding="utf-8")
@@ -244,7 +245,7 @@ def _fetch(name: str | Path, revision: str | None) -> Path:
 
 def _load(cls: type[M], values: dict, folder: Path, device, dtype) -> M:
     config_file = part(folder, CONFIG)
-    weights = Weights(part(folder, WEIGHTS))
+    weights = Weights(folder)
     size = sum(map(math.prod, weights.shapes.values()))
     config = parse(cls.config_class, values, config_file, largest=max(size, 1 << 16))
     try:
@@ -253,7 +254,7 @@ def _load(cls: type[M], values: dict, folder: Path, device, dtype) -> M:
     except Exception as error:  # whatever a model's constructor says to numbers that make no sense
         raise LoadError(f"{config_file} describes no {cls.__name__} that can be built: {error}") from error
     model.load_state_dict(weights.tensors(model.state_dict()), strict=True, assign=True)
-    model.card, model.source = read_card(part(folder, CARD)), folder
+    model.card, model.source = read_card(folder), folder
     try:
         return model.to(device=device, dtype=dtype).eval()
     except (RuntimeError, AssertionError, TypeError) as error:  # torch has an AssertionError for "no CUDA"
@@ -266,7 +267,9 @@ def _unshared(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _move_in(folder: Path) -> None:
     """Bring a complete save from NEXT to its place, however often that has been cut short; see `names.part`."""
-    if (folder / NEXT).is_dir():
+    if (folder / NEXT).is_symlink():  # no save of ours
+        (folder / NEXT).unlink()
+    elif (folder / NEXT).is_dir():
         for file in sorted((folder / NEXT).iterdir()):
             os.replace(file, folder / file.name)
         (folder / NEXT).rmdir()

@@ -114,7 +114,7 @@ def resolve(name: str | Path) -> Path | str:
         raise LoadError(f"{text[:40]!r}... is no model name: too long, or it holds control characters. {_known()}")
     try:
         folder = Path(text).expanduser()
-        if part(folder, CONFIG).is_file():
+        if holds(folder, CONFIG):
             return folder
         is_folder = folder.is_dir()
     except (OSError, RuntimeError, ValueError) as error:  # ~nobody, a name too long or not encodable
@@ -122,7 +122,9 @@ def resolve(name: str | Path) -> Path | str:
     if re.fullmatch(r"[a-z0-9][a-z0-9.-]*", text) and (root() / "model_cards" / text / CONFIG).is_file():
         return root() / "model_cards" / text
     if is_folder:
-        raise LoadError(f"the folder {text!r} holds no {CONFIG}: save a model there with model.save_pretrained(folder)")
+        raise LoadError(
+            f"the folder {text!r} {missing(folder, CONFIG)}. To save a model there: model.save_pretrained(folder)"
+        )
     if isinstance(name, Path) or folder.is_absolute() or text[0] in ".~" or "\\" in text or ".." in folder.parts:
         raise LoadError(f"there is no folder {text!r}. {_known()}")
     if re.fullmatch(r"[\w.-]+/[\w.-]+", text):
@@ -135,7 +137,25 @@ def part(folder: Path, file: str) -> Path:
     """Where a file of a saved model stands. A save moves in file by file; those that had not arrived when it was cut
     short wait in NEXT, and belong to the same, complete save as those that had."""
     waiting = folder / NEXT / file
-    return waiting if waiting.is_file() else folder / file
+    return waiting if waiting.is_file() and not waiting.parent.is_symlink() else folder / file
+
+
+def holds(folder: Path, file: str) -> bool:
+    """Whether a model's folder has such a file of its own: no pipe or device, and no link to somewhere else, or else
+    saving and pushing a stranger's model would publish what is the user's. (The Hub's cache keeps a snapshot as links
+    to the blobs beside it.)"""
+    try:
+        real, home = part(folder, file).resolve(strict=True), folder.resolve()
+    except (OSError, RuntimeError):  # no such file, or a loop of links
+        return False
+    blobs = home.parent.parent / "blobs" if home.parent.name == "snapshots" else home
+    return real.is_file() and (real.is_relative_to(home) or real.is_relative_to(blobs))
+
+
+def missing(folder: Path, file: str) -> str:
+    """What to say of a file that a model's folder does not hold."""
+    linked = part(folder, file).is_symlink()
+    return f"holds no {file}" + (" but a link out of it, which is not followed: copy the file there" if linked else "")
 
 
 def did_you_mean(word: str, known: list[str]) -> str:

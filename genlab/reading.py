@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from genlab.names import PICKLES, WEIGHTS, LoadError
+from genlab.names import CARD, PICKLES, WEIGHTS, LoadError, holds, missing, part
 
 MAX_HEADER_BYTES = 1 << 22  # of a weights file: room for 40,000 tensors
 
@@ -48,19 +48,19 @@ class Budget(TorchFunctionMode):
 
 
 class Weights:
-    """A safetensors file: its header says the `shapes`, and only where those are a model's are the tensors looked up."""
+    """A model's safetensors file: its header says the `shapes`; where those are right, the tensors are looked up."""
 
-    def __init__(self, file: Path):
+    def __init__(self, folder: Path):
         """Raises LoadError for a file that is none, a pickle above all."""
-        self.file = file
-        if not file.is_file():
-            pickles = [p.name for p in sorted(file.parent.iterdir()) if p.suffix in PICKLES]
+        self.file = file = part(folder, WEIGHTS)
+        if not holds(folder, WEIGHTS):
+            pickles = [p.name for p in sorted(folder.iterdir()) if p.suffix in PICKLES]
             if pickles:
                 raise LoadError(
-                    f"{file.parent} offers its weights as {pickles[0]}, a pickle, which can run any code when read. "
+                    f"{folder} offers its weights as {pickles[0]}, a pickle, which can run any code when read. "
                     f"genlab reads {WEIGHTS} only: ask its author for safetensors, or convert it where you trust it."
                 )
-            raise LoadError(f"{file.parent} holds no {WEIGHTS}: save the model again with save_pretrained")
+            raise LoadError(f"{folder} {missing(folder, WEIGHTS)}. Or save the model again with save_pretrained.")
         with self._or_load_error():
             with open(file, "rb") as opened:
                 header = int.from_bytes(opened.read(8), "little")
@@ -107,10 +107,12 @@ def _why(file: Path, error: Exception) -> str:
     return "it is a pickle under another name, which can run any code when read" if pickled else f"damaged ({error})"
 
 
-def read_card(file: Path) -> str | None:
+def read_card(folder: Path) -> str | None:
     """The README that came with the weights; prose, so whatever it holds harms nobody. Cut at 1 MB."""
+    if not holds(folder, CARD):
+        return None
     try:
-        with open(file, encoding="utf-8", errors="replace") as opened:
+        with open(part(folder, CARD), encoding="utf-8", errors="replace") as opened:
             return opened.read(1 << 20)
     except OSError:
         return None

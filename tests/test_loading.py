@@ -223,6 +223,52 @@ def test_loops_of_links_and_pipes_end(tmp_path, saved):
     refused(saved, "holds no model.safetensors")
 
 
+def test_a_strangers_folder_publishes_nothing_of_the_users(saved, tmp_path):
+    """Links that leave it, pipes and devices are not of the model: neither copied nor waited for."""
+    secret = tmp_path / "secret"
+    secret.write_text("mine")
+    (saved / "README.md").symlink_to(secret)
+    (saved / "metrics.json").symlink_to("../secret")
+    os.mkfifo(saved / "golden.safetensors")
+    (saved / "samples.png").symlink_to("/dev/zero")
+    model = genlab.from_pretrained(saved)
+    assert model.card is None
+    assert sorted(file.name for file in model.save_pretrained(tmp_path / "copy").iterdir()) == [CONFIG, WEIGHTS]
+    (saved / "README.md").unlink()
+    os.mkfifo(saved / "README.md")
+    assert genlab.from_pretrained(saved).card is None
+    for name in (CONFIG, WEIGHTS):
+        (saved / name).rename(tmp_path / name)
+        (saved / name).symlink_to(tmp_path / name)
+        refused(saved, f"holds no {name} but a link out of it")
+        (saved / name).unlink()
+        (saved / "kept").mkdir(exist_ok=True)
+        (tmp_path / name).rename(saved / "kept" / name)
+        (saved / name).symlink_to(f"kept/{name}")  # within the folder it may
+    other = tiny.Tiny(tiny.TinyConfig(width=5)).save_pretrained(tmp_path / "other")
+    (saved / NEXT).symlink_to(other)  # no save on its way in
+    assert genlab.from_pretrained(saved).config == model.config
+    model.save_pretrained(saved)
+    assert genlab.from_pretrained(other).config.width == 5 and not (saved / NEXT).exists()
+
+
+def test_a_snapshot_in_the_hubs_cache_is_links_to_blobs(saved, tmp_path):
+    """Given as a folder, it loads, card and figures included; blobs that lie elsewhere are no blobs."""
+    (saved / "README.md").write_text("# Its card")
+    blobs, snapshot = tmp_path / "models--a--b" / "blobs", tmp_path / "models--a--b" / "snapshots" / "c0ffee"
+    blobs.mkdir(parents=True)
+    snapshot.mkdir(parents=True)
+    for i, file in enumerate(sorted(saved.iterdir())):
+        shutil.copy(file, blobs / f"{i}")
+        (snapshot / file.name).symlink_to(f"../../blobs/{i}")
+    model = genlab.from_pretrained(snapshot)
+    assert model.card == "# Its card"
+    assert (model.save_pretrained(tmp_path / "copy") / "README.md").read_text() == "# Its card"
+    blobs.rename(tmp_path / "elsewhere")
+    blobs.symlink_to(tmp_path / "elsewhere")
+    refused(snapshot, "holds no config.json but a link out of it")
+
+
 # -- classes ---------------------------------------------------------------------------------------------------------
 
 
@@ -465,7 +511,7 @@ def test_missing_unknown_and_misshapen_tensors_are_named(saved):
 
 
 def test_many_empty_tensors_are_refused_by_the_header(saved, monkeypatch):
-    """None is fetched, which takes a tenth of a millisecond each; and a header that alone takes seconds is not parsed."""
+    """None is fetched, which takes a tenth of a millisecond each; nor is a header parsed that alone takes seconds."""
 
     def shapes_only(file, framework):
         opened = safe_open(file, framework)
