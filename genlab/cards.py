@@ -20,14 +20,14 @@ from urllib.parse import quote as urlquote
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from genlab import figures
 from genlab.core import Model, Sampler, from_pretrained
-from genlab.figures import Metric, duration, label, number, tables, value
+from genlab.figures import Metric, duration, label, number, settings, tables, value
 from genlab.generated import settle
-from genlab.names import CARD, METRICS, WEIGHTS, GenlabError, list_pretrained, root
+from genlab.names import CARD, METRICS, SAMPLES, WEIGHTS, GenlabError, list_pretrained, root
 
 BEGIN = "<!-- models: written by `make cards` -->"
 END = "<!-- end of models -->"
-PICTURE = "samples.png"
 
 
 def render(folder: str | Path) -> str:
@@ -38,9 +38,10 @@ def render(folder: str | Path) -> str:
     folder = Path(folder)
     model = from_pretrained(folder)
     record = _record(folder)
-    recipe = _recipe(folder.resolve().name, record)
+    recipe = find_recipe(folder.resolve().name, record)
+    dataset = getattr(recipe, "dataset", None)
     name = recipe.name if recipe else folder.resolve().name
-    metrics = [Metric.read(item) for item in record.get("metrics") or []]
+    metrics = [Metric.read(item) for item in record["metrics"]]
     sentence = getattr(recipe, "summary", "") or _docstring(model)[0]
     return _assemble(
         _front_matter(model, name, recipe, metrics),
@@ -50,10 +51,10 @@ def render(folder: str | Path) -> str:
         _law(model),
         _use(name, getattr(recipe, "snippet", "")),
         _measured(record, metrics),
-        _training(record.get("training")),
+        _training(record["training"]),
         _reproduce(name, record, recipe),
         _model_facts(model),
-        _section("Data", _dataset(recipe)),
+        _section("Data", f"[{dataset}](https://huggingface.co/datasets/{dataset})" if dataset else ""),
         _section("Intended use", getattr(recipe, "intended_use", "")),
         _section("Limits", getattr(recipe, "limits", "")),
         _section("Licence", getattr(recipe, "licence", "") or "Not stated."),
@@ -103,16 +104,15 @@ def _front_matter(model: Model, name: str, recipe, metrics: list[Metric]) -> str
         tags=[tag for tag in ("genlab", _family(model), type(model).__name__.lower()) if tag],
         datasets=[dataset] if dataset else None,
         model_name=name,
-        eval_results=[_result(model, metric, dataset) for metric in metrics if metric.headline] or None,
+        eval_results=[_result(model, metric) for metric in metrics if metric.headline] or None,
     )
     return f"---\n{data.to_yaml()}\n---"
 
 
-def _result(model: Model, metric: Metric, dataset: str | None) -> EvalResult:
-    known = bool(dataset) and dataset.split("/")[-1].lower() == metric.dataset.lower()
+def _result(model: Model, metric: Metric) -> EvalResult:
     return EvalResult(
         task_type=_task(model) or "other",
-        dataset_type=dataset if known else metric.dataset or "unknown",
+        dataset_type=metric.dataset or "unknown",
         dataset_name=metric.dataset or "unknown",
         dataset_split=metric.split or None,
         metric_type=metric.name,
@@ -151,10 +151,10 @@ def _section(title: str, text: str) -> str:
 def _picture(model: Model, name: str, folder: Path, samples) -> str:
     """The picture, and below it the docstring of the recipe's function that drew it."""
     what = "Samples drawn from" if isinstance(model, Sampler) else "Examples for"
-    if not (folder / PICTURE).is_file():
+    if not (folder / SAMPLES).is_file():
         return ""
     caption = " ".join((inspect.getdoc(samples) or "").split())
-    return f"![{what} {_plain(name)}]({PICTURE})" + (f"\n\n{_plain(caption)}" if caption else "")
+    return f"![{what} {_plain(name)}]({SAMPLES})" + (f"\n\n{_plain(caption)}" if caption else "")
 
 
 def _law(model: Model) -> str:
@@ -242,13 +242,6 @@ def _model_facts(model: Model) -> str:
     return _section("The network", _pairs(rows))
 
 
-def _dataset(recipe) -> str:
-    """The recipe's own words on its data, after a link to the set."""
-    dataset, words = getattr(recipe, "dataset", None), getattr(recipe, "data", None)
-    link = f"[{dataset}](https://huggingface.co/datasets/{dataset})" if dataset else ""
-    return "\n\n".join(filter(None, (link, words if isinstance(words, str) else "")))
-
-
 def _citation(model: Model, name: str, sentence: str, record: dict) -> str:
     """BibTeX of the paper, and of the weights where they have a name."""
     law = getattr(sys.modules[type(model).__module__], "LAW", None)
@@ -275,11 +268,11 @@ def models_table(cards: dict[Path, str] | None = None) -> str:
     for entry in list_pretrained():
         text = (cards or {}).get(entry.folder / CARD)
         summary = _first_sentence(text) if text else entry.summary
-        headline = [m for m in map(Metric.read, _record(entry.folder).get("metrics") or []) if m.headline]
-        figures = "; ".join(f"{label(m, full=True)}: {value(m)}" for m in headline[:3]) or "not measured"
+        headline = [m for m in map(Metric.read, _record(entry.folder)["metrics"]) if m.headline]
+        measured = "; ".join(f"{label(m, full=True)}: {value(m)}" for m in headline[:3]) or "not measured"
         link = f"[{_plain(entry.name)}](model_cards/{urlquote(entry.name)}/{CARD})"
         count = number(parameters(from_pretrained(entry.folder)))
-        rows.append(f"| {link} | {entry.family.replace('_', ' ')} | {_cell(summary)} | {count} | {_cell(figures)} |")
+        rows.append(f"| {link} | {entry.family.replace('_', ' ')} | {_cell(summary)} | {count} | {_cell(measured)} |")
     return "\n".join(rows)
 
 
@@ -305,18 +298,13 @@ def parameters(model: Model) -> int:
 
 
 def _record(folder: Path) -> dict:
-    """metrics.json, or {} before the first evaluation. Figures of other weights are an error, not a card."""
-    file = folder / METRICS
-    if not file.is_file():
-        return {}
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise GenlabError(f"{file} is no JSON ({error}): run `genlab evaluate {quote(folder.name)}`") from error
+    """metrics.json. Figures of other weights are an error, not a card."""
+    record = figures.read(folder)
     measured = record.get("weights_sha256")
     if measured and measured != hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest():
         raise GenlabError(
-            f"{file} was measured on other weights than {folder / WEIGHTS}: run `genlab evaluate {quote(folder.name)}`"
+            f"{folder / METRICS} was measured on other weights than {folder / WEIGHTS}: "
+            f"run `genlab evaluate {quote(folder.name)}`"
         )
     return record
 
@@ -325,10 +313,10 @@ def _module(name: str) -> str:
     return name.replace("-", "_")
 
 
-def _recipe(name: str, record: dict):
+def find_recipe(name: str, record: dict):
     """The recipe that made the weights, by the record of their training, else by name; None for a stranger's model."""
-    module = str((record.get("training") or {}).get("recipe") or _module(name))
-    if not module.isidentifier() or find_spec(f"genlab.recipes.{module}") is None:
+    module = str((record["training"] or {}).get("recipe") or _module(name))
+    if not module.isidentifier() or module.startswith("_") or find_spec(f"genlab.recipes.{module}") is None:
         return None
     return import_module(f"genlab.recipes.{module}").RECIPE
 

@@ -22,7 +22,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from genlab import cards, viz
+from genlab import cards, figures, viz
 from genlab.core import from_pretrained
 from genlab.facts import commit, hardware
 from genlab.figures import Metric
@@ -58,12 +58,12 @@ def evaluate(
     broken = [key for key, value in model.state_dict().items() if not value.isfinite().all()]
     if broken:
         raise GenlabError(f"the weights in {folder} hold NaN or infinity ({broken[0]}): train the model again")
-    record = _read(folder)
+    record = figures.read(folder)
     asked = {"weights_sha256": hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest(), "samples": samples}
     same = all(record.get(key) == value for key, value in asked.items())
-    known = {} if fresh or not same else {entry["job"]: [] for entry in record["metrics"]}
-    for entry in record["metrics"] if known else ():
-        known[entry["job"]].append(entry)
+    known: dict[str, list[dict]] = {}
+    for entry in record["metrics"] if same and not fresh else ():
+        known.setdefault(entry.get("job", ""), []).append(entry)
     jobs = list(recipe.evaluate(model, samples)) if recipe.evaluate else []
     due = [job for job in jobs if job.key not in known and fnmatchcase(job.key, only)]
     if jobs and not due and not any(fnmatchcase(job.key, only) for job in jobs):
@@ -101,13 +101,10 @@ def evaluate(
 
 def recipe_of(folder: Path):
     """The recipe that made a folder's weights: by the record of their training, else by the folder's name."""
-    from importlib import import_module
-    from importlib.util import find_spec
-
-    named = (_read(folder).get("training") or {}).get("recipe") or folder.name.replace("-", "_")
-    if not str(named).isidentifier() or named.startswith("_") or find_spec(f"genlab.recipes.{named}") is None:
-        raise GenlabError(f"no recipe says how to measure {folder.name}: genlab/recipes/{named}.py does not exist")
-    return import_module(f"genlab.recipes.{named}").RECIPE
+    recipe = cards.find_recipe(folder.resolve().name, figures.read(folder))
+    if recipe is None:
+        raise GenlabError(f"no recipe says how to measure {folder.name}: genlab/recipes/ holds none of that name")
+    return recipe
 
 
 def _entries(job: Job) -> list[dict]:
@@ -117,21 +114,6 @@ def _entries(job: Job) -> list[dict]:
         if metric.value is not None and not math.isfinite(metric.value):
             raise GenlabError(f"{job.key}: {metric.name} is {metric.value}: too few samples, or a broken model")
     return [{"job": job.key, **dataclasses.asdict(metric)} for metric in found]
-
-
-def _read(folder: Path) -> dict:
-    file = folder / METRICS
-    try:
-        record = json.loads(file.read_text()) if file.is_file() else {"training": None, "metrics": []}
-    except ValueError as error:
-        raise GenlabError(
-            f"{file} is no JSON ({error}): delete it, and what it says of the training with it"
-        ) from error
-    entries = record.get("metrics", []) if isinstance(record, dict) else None
-    if not isinstance(entries, list) or not isinstance(record.get("training"), dict | None):
-        raise GenlabError(f"{file} holds no record of a model: delete it")
-    named = all(isinstance(entry, dict) and isinstance(entry.get("job"), str) for entry in entries)
-    return record | {"metrics": entries if named else []}
 
 
 def _replace(file: Path, write: Callable[[Path], object]) -> None:

@@ -1,8 +1,14 @@
-"""Measured figures as text: numbers with their spread, and tables that shrink to a grid where two settings vary."""
+"""Measured figures: metrics.json read, and written as numbers with their spread and tables that shrink to a grid where
+two settings vary."""
 
+import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
+from pathlib import Path
+from shlex import quote
+
+from genlab.names import METRICS, GenlabError
 
 NAMES = {"fid": "FID", "kid": "KID", "bits_per_dim": "bits/dim", "psnr": "PSNR", "iou": "IoU"}
 ARROWS = {"higher": " ↑", "lower": " ↓"}
@@ -13,8 +19,8 @@ class Metric:
     """One measured figure as metrics.json holds it. `value` is None where nobody has measured it."""
 
     name: str
-    value: float | None = None
-    spread: float | None = None
+    value: float | int | None = None
+    spread: float | int | None = None
     unit: str = ""
     better: str = ""
     samples: int | None = None
@@ -27,8 +33,46 @@ class Metric:
 
     @classmethod
     def read(cls, item: dict) -> "Metric":
-        """From an entry of metrics.json; what it leaves out keeps the default."""
-        return cls(**{f.name: item[f.name] for f in fields(cls) if item.get(f.name) is not None})
+        """From an entry of metrics.json; what it leaves out keeps the default. Raises ValueError."""
+        kinds = {f.name: f.type for f in fields(cls)}
+        given = {key: item[key] for key in kinds if item.get(key) is not None}
+        wrong = [key for key in given if not isinstance(given[key], kinds[key])]
+        if wrong or "name" not in given:
+            key = wrong[0] if wrong else "name"
+            raise ValueError(f"the {key} of a figure is {item.get(key)!r}")
+        return cls(**given)
+
+
+RECORD = {
+    "training": dict | None,
+    "metrics": list,
+    "measured": dict,
+    "unmeasured": list,
+    "weights_sha256": str,
+    "samples": int | None,
+}
+
+
+def read(folder: Path) -> dict:
+    """What metrics.json says of a model's training and of its figures, an entry of `metrics` for each; of neither where
+    there is no such file. Raises GenlabError for a file that holds anything else."""
+    record, file = {"training": None, "metrics": []}, folder / METRICS
+    try:
+        if file.is_file():
+            record = {**record, **json.loads(file.read_text(encoding="utf-8"))}
+        for key, kind in RECORD.items():
+            if key in record and not isinstance(record[key], kind):
+                raise ValueError(f"{key!r} is {record[key]!r}")
+        for entry in record["metrics"]:
+            if not isinstance(entry, dict) or not isinstance(entry.get("measured", {}), dict):
+                raise ValueError(f"{entry!r} is no figure")
+            Metric.read(entry)
+    except (OSError, ValueError, TypeError, RecursionError) as error:  # TypeError: it holds no {...}
+        raise GenlabError(
+            f"{file} is no record of a model ({error}). Put it back as it was; or delete it, and with it what it says "
+            f"of the training, and measure again: genlab evaluate {quote(str(folder))}"
+        ) from error
+    return record
 
 
 def number(x: float | int) -> str:
@@ -76,7 +120,7 @@ def label(metric: Metric, full: bool = False) -> str:
     """The metric's name as people write it; `full` adds its settings and leaves out the arrow."""
     name = NAMES.get(metric.name, metric.name.replace("_", " "))
     if full:
-        return f"{name} ({_settings(metric.settings)})" if metric.settings else name
+        return f"{name} ({settings(metric.settings)})" if metric.settings else name
     return name + ARROWS.get(metric.better, "")
 
 
@@ -92,7 +136,7 @@ def tables(metrics: list[Metric]) -> str:
                 grids.append(part)
             elif len(keys) == 1:
                 fixed = {k: v for k, v in part[0].settings.items() if k != keys[0]}
-                columns.setdefault((keys[0], _settings(fixed), part[0].dataset, part[0].split), []).append(part)
+                columns.setdefault((keys[0], settings(fixed), part[0].dataset, part[0].split), []).append(part)
             else:
                 alone += [m for m in part if not m.headline]
     parts += [_grid(part) for part in grids]
@@ -137,7 +181,7 @@ def _groups(metrics: list[Metric], key) -> list[list[Metric]]:
 
 
 def _list(metrics: list[Metric]) -> str:
-    rows = [(label(m), value(m), _count(m.samples), _count(m.seeds), _data(m), _settings(m.settings)) for m in metrics]
+    rows = [(label(m), value(m), _count(m.samples), _count(m.seeds), _data(m), settings(m.settings)) for m in metrics]
     return _table(("figure", "value", "n", "seeds", "data", "settings"), rows)
 
 
@@ -167,7 +211,7 @@ def _grid(part: list[Metric]) -> str:
 def _caption(metrics: list[Metric], title: str, axes: set[str]) -> str:
     """The title, and whatever all of these figures have in common."""
     shared = {k: v for k, v in metrics[0].settings.items() if k not in axes}
-    facts = [_settings(shared), _data(metrics[0])]
+    facts = [settings(shared), _data(metrics[0])]
     for word, counts in (("samples", {m.samples for m in metrics}), ("seeds", {m.seeds for m in metrics})):
         facts += [f"{_count(n)} {word}" for n in counts if n is not None and len(counts) == 1]
     return f"**{title}**" + "".join(f", {fact}" for fact in facts if fact)
@@ -178,8 +222,12 @@ def _table(head: tuple, rows: list[tuple]) -> str:
     return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def _settings(settings: dict) -> str:
-    return ", ".join(f"{_words(key)} {_text(setting)}" for key, setting in settings.items())
+def settings(chosen: dict) -> str:
+    """
+    >>> settings({"rho": 1.0, "batch_size": 64})
+    'rho 1, batch size 64'
+    """
+    return ", ".join(f"{_words(key)} {_text(setting)}" for key, setting in chosen.items())
 
 
 def _data(metric: Metric) -> str:

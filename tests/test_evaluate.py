@@ -10,13 +10,14 @@ import torch
 from children import Child, genlab, until
 from safetensors.torch import load_file, save_file
 
+from genlab import cards
 from genlab import evaluate as module
 from genlab.core import from_pretrained
 from genlab.data import digits
 from genlab.evaluate import Job, evaluate, recipe_of
 from genlab.figures import Metric
 from genlab.models.classic import MLP, MLPConfig
-from genlab.names import GenlabError, LoadError
+from genlab.names import METRICS, GenlabError, LoadError
 from genlab.recipes.ddpm_digits import RECIPE, NearestDigit
 
 TRAIN = "train ddpm_digits --set steps=4 config.widths=8 config.embedding=8 batch_size=16 tracker=none".split()
@@ -170,17 +171,41 @@ def test_nonsense_is_refused(counted, tmp_path):
         evaluate(folder, samples=0)
     with pytest.raises(LoadError):
         evaluate(tmp_path / "nowhere")
-    for text in ("{", "[]", '{"training": 3}'):
-        (folder / "metrics.json").write_text(text)
-        with pytest.raises(GenlabError, match="metrics.json"):
-            evaluate(folder)
-    (folder / "metrics.json").unlink()
     weights = load_file(folder / "model.safetensors")
     weights["layers.2.bias"][0] = math.nan
     save_file(weights, folder / "model.safetensors")
     with pytest.raises(GenlabError, match=r"hold NaN or infinity \(layers.2.bias\)"):
         evaluate(folder)
     assert ran == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "[1]",
+        "null",
+        "[" * 100_000,
+        '{"training": 3}',
+        '{"metrics": {}}',
+        '{"metrics": [3]}',
+        '{"metrics": [{"value": 1.0}]}',
+        '{"metrics": [{"name": "fid", "value": "low"}]}',
+        '{"metrics": [{"name": "fid", "settings": 1}]}',
+        '{"metrics": [{"name": "fid", "measured": "today"}]}',
+        '{"measured": "today", "metrics": []}',
+    ],
+)
+def test_a_broken_record_is_told_and_left_alone(counted, text):
+    """By the one reader, and so by the card as well."""
+    folder, ran = counted
+    (folder / METRICS).write_text(text)
+    for read_it in (evaluate, cards.render):
+        with pytest.raises(GenlabError, match="metrics.json is no record of a model .*genlab evaluate .*mlp"):
+            read_it(folder)
+    assert ran == [] and (folder / METRICS).read_text() == text
 
 
 @pytest.mark.parametrize("recipe", ["_judge", "no_such", "os.path", "../x", "ddpm-digits", "", None])

@@ -1,11 +1,12 @@
 """The texts below the stage, written from the models themselves: equation, source, Python, card."""
 
-import json
+import re
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from genlab.names import METRICS, root
+from genlab import figures
+from genlab.names import CARD, GenlabError, root
 
 
 def equation(family: str, name: str, now: Mapping[str, str]) -> str:
@@ -44,20 +45,17 @@ def python_text(*lines: str) -> str:
 
 def card_text(name: str) -> str:
     """A bundled model's card without its front matter; a sentence where there is none yet."""
-    file = root() / "model_cards" / name / "README.md"
+    file = root() / "model_cards" / name / CARD
     if not file.is_file():
         return f"`{name}` has no card yet: `genlab evaluate {name}` writes it."
-    text = file.read_text(encoding="utf-8")
-    if text.startswith("---"):
-        text = text.split("\n---\n", 1)[-1]
+    text = re.sub(r"\A---\n.*?\n---\n", "", file.read_text(encoding="utf-8"), flags=re.S)
     return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith(("![", "<img")))
 
 
 def measured(name: str, metric: str) -> list[dict]:
     """The entries of one metric on a bundled model's card that hold a value; none if it is not yet measured."""
-    file = root() / "model_cards" / name / METRICS
     try:
-        entries = json.loads(file.read_text(encoding="utf-8"))["metrics"]
-    except (OSError, ValueError, KeyError):
+        entries = figures.read(root() / "model_cards" / name)["metrics"]
+    except GenlabError:  # an app shows what it can; `genlab info` and the card say what is wrong
         return []
-    return [entry for entry in entries if entry.get("name") == metric and entry.get("value") is not None]
+    return [entry for entry in entries if entry["name"] == metric and entry.get("value") is not None]
