@@ -184,7 +184,7 @@ def _measured(record: dict, metrics: list[Metric]) -> str:
     if not measured or not metrics:
         return _section("Figures", "Not measured yet: the last command below measures the saved weights.")
     facts = {key: measured.get(key) for key in ("date", "commit", "hardware", "torch")}
-    how = ", ".join(f"{key} {_plain(fact)}" for key, fact in facts.items() if fact)
+    how = ", ".join(f"{key} {_place(fact)}" for key, fact in facts.items() if fact)
     spread = "A spread is the standard deviation over the seeds, where no note below says otherwise."
     intro = f"Measured on the saved weights ({how}). {spread}"
     earlier = {
@@ -207,7 +207,7 @@ def _training(training: dict | None) -> str:
         "batch_size": number,
         "seconds": duration,
         "examples_per_s": number,
-        "hardware": _plain,
+        "hardware": _place,
         "commit": lambda v: f"`{v}`",
     }
     names = {
@@ -221,14 +221,34 @@ def _training(training: dict | None) -> str:
     validated = {key: last for key, last in final.items() if key.startswith("valid/")}
     for key, last in (validated or final).items():  # the training loss of the last batch says little beside those
         rows.append((f"final {re.sub('[/_]', ' ', key)}", number(last)))
-    return _section("Training", _pairs(rows))
+    told = (_pairs(rows), _legs(training), _plain(training.get("note") or ""))
+    return _section("Training", "\n\n".join(filter(None, told)))
+
+
+def _place(hardware: str) -> str:
+    """As recorded, but for the "1 CPU cores" of older records."""
+    return _plain(re.sub(r"\b1 CPU cores\b", "1 CPU core", hardware))
+
+
+def _legs(training: dict) -> str:
+    """One sentence on a training that went on with other settings than it began with."""
+    legs = [
+        f"from step {number(leg['from_step'])} with {settings(leg['set']) or 'those of the recipe'}"
+        for leg in training.get("legs") or ()
+    ]
+    return f"The settings changed on the way: {_plain('; '.join(legs))}." if legs else ""
 
 
 def _reproduce(name: str, record: dict, recipe) -> str:
-    """The commands as they were recorded; the plain ones where nothing is on record."""
-    train = (record.get("training") or {}).get("command") or (f"genlab train {_module(name)}" if recipe else "")
-    evaluate = (record.get("measured") or {}).get("command") or f"genlab evaluate {quote(name)}"
-    return _section("Reproduce", "```bash\n" + "\n".join(filter(None, (train, evaluate))) + "\n```")
+    """The commands as they were recorded, the plain ones where nothing is on record; between them how to measure what
+    training wrote, which is not what a bundled name stands for."""
+    train = (record["training"] or {}).get("command") or (f"genlab train {_module(name)}" if recipe else "")
+    these = (record.get("measured") or {}).get("command") or f"genlab evaluate {quote(name)}"
+    own = f"genlab evaluate {quote(f'runs/{name}/model')}"
+    commands = [train, these]
+    if recipe and not these.startswith(own):
+        commands = [train, f"{own}  # what training wrote", f"{these}  # the weights of this card"]
+    return _section("Reproduce", "```bash\n" + "\n".join(filter(None, commands)) + "\n```")
 
 
 def _model_facts(model: Model) -> str:

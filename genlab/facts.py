@@ -12,7 +12,8 @@ def hardware(device: str | torch.device = "cpu") -> str:
     device = torch.device(device)
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{torch.get_num_threads()} CPU cores ({platform.machine()})"
+    cores = torch.get_num_threads()
+    return f"{cores} CPU core{'s' if cores > 1 else ''} ({platform.machine()})"
 
 
 def commit() -> str:

@@ -18,6 +18,7 @@ from genlab.core import Law, Model
 from genlab.figures import Metric, duration, number, tables, value
 from genlab.models.classic import MLP, MLPConfig
 from genlab.models.diffusion import DDPM, DDPMConfig
+from genlab.recipes import cnn_mnist
 
 SETTINGS = {"rho": 1.0, "steps": 50, "sampler": "ddim"}
 AGREEMENT = {
@@ -90,10 +91,9 @@ def test_a_recipe_gives_licence_and_data(tmp_path, monkeypatch):
         name, summary, dataset, licence = "tiny", "A tiny net.", "ylecun/mnist", "apache-2.0"
         intended_use, limits, snippet = "Tests.", "Knows nothing.", "print('hello')"
 
-    monkeypatch.setattr(cards, "_recipe", lambda name, record: Recipe)
+    monkeypatch.setattr(cards, "find_recipe", lambda name, record: Recipe)
     card = parse(cards.render(save(tmp_path / "tiny", [AGREEMENT])), tmp_path)
     assert (card.data.license, card.data.datasets) == ("apache-2.0", ["ylecun/mnist"])
-    assert card.data.eval_results[0].dataset_type == "ylecun/mnist"  # the Hub's id for the metric's own "mnist"
     for text in ("# tiny\n\nA tiny net.", "## Intended use\n\nTests.", "## Limits\n\nKnows nothing.", "print('hello')"):
         assert text in card.text
 
@@ -144,13 +144,40 @@ def test_the_body_says_what_was_recorded(tmp_path):
     for part in (
         "| time | 2 h 14 min |",
         "| final valid loss | 0.0432 |",
-        "genlab train x_mnist\ngenlab evaluate x",
+        "genlab train x_mnist\ngenlab evaluate x\n```",
         "2026-11-23",
     ):
         assert part in text
     assert "0.1234" not in text and "| commit |" not in text
     assert "| parameters | 23 |" in text  # 4 * 3 + 3 + 3 * 2 + 2
     assert "author = {Rumelhart and Hinton and Williams}" in text
+
+
+def test_a_recipes_card_measures_both_what_training_writes_and_these_weights():
+    """A folder in runs/ is not what the bundled name stands for, and is shown once."""
+    recipe, record = cnn_mnist.RECIPE, {"training": None, "metrics": []}
+    assert cards._reproduce("cnn-mnist", record, recipe).splitlines()[3:-1] == [
+        "genlab train cnn_mnist",
+        "genlab evaluate runs/cnn-mnist/model  # what training wrote",
+        "genlab evaluate cnn-mnist  # the weights of this card",
+    ]
+    record["measured"] = {"command": "genlab evaluate runs/cnn-mnist/model --samples 30"}
+    own = ["genlab train cnn_mnist", "genlab evaluate runs/cnn-mnist/model --samples 30"]
+    assert cards._reproduce("cnn-mnist", record, recipe).splitlines()[3:-1] == own
+
+
+def test_a_training_that_changed_on_the_way_says_so(tmp_path, monkeypatch):
+    legs = [{"from_step": 0, "set": {}}, {"from_step": 3_000, "set": {"lr": 5e-4, "batch_size": 256}}]
+    monkeypatch.setitem(TRAINING, "legs", legs)
+    monkeypatch.setitem(TRAINING, "note", "The log of the first day is lost.")
+    monkeypatch.setitem(TRAINING, "hardware", "1 CPU cores (x86)")
+    text = cards.render(save(tmp_path / "tiny", [AGREEMENT]))
+    assert (
+        "changed on the way: from step 0 with those of the recipe; from step 3,000 with lr 0.0005, batch size 256.\n"
+        in text
+    )
+    assert "\n\nThe log of the first day is lost.\n" in text
+    assert "| hardware | 1 CPU core (x86) |" in text
 
 
 def test_what_nobody_measured_is_said_and_never_made_up(tmp_path):
