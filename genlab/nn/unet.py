@@ -145,13 +145,17 @@ def check_encoder(
     image_size: int, channels: int, widths: tuple[int, ...], blocks: int, patch: int, embedding: int
 ) -> None:
     """Raise ValueError, naming the number, where an Encoder or UNet of these sizes could not be built or run."""
-    if not 1 <= len(widths) <= 8 or any(w < 8 or w % 8 for w in widths):
-        raise ValueError(f"widths are 1 to 8 multiples of 8, not {widths}")
-    for name, value in {"blocks": blocks, "patch": patch}.items():
-        if not 1 <= value <= 64:
-            raise ValueError(f"{name} lies in 1..64, not {value}")
-    if channels < 1 or embedding < 2 or embedding % 2:
-        raise ValueError(f"channels is at least 1 and embedding even, not {channels} and {embedding}")
+    if not 1 <= len(widths) <= 8 or any(not 8 <= w <= 8_192 or w % 8 for w in widths):
+        raise ValueError(f"widths are 1 to 8 multiples of 8 up to 8192, not {widths}")
+    most = {"blocks": (blocks, 64), "patch": (patch, 64), "channels": (channels, 1_024)}
+    for name, (value, limit) in most.items():
+        if not 1 <= value <= limit:
+            raise ValueError(f"{name} lies in 1..{limit}, not {value}")
+    if not 2 <= embedding <= 8_192 or embedding % 2:
+        raise ValueError(f"embedding is even and lies in 2..8192, not {embedding}")
     stride = patch * 2 ** (len(widths) - 1)
-    if image_size < 1 or image_size % stride:
-        raise ValueError(f"image_size must be a multiple of patch * 2^(levels - 1) = {stride}, not {image_size}")
+    # no weight depends on image_size: nothing else keeps a config from asking for pictures that fill the memory
+    if not 1 <= image_size <= 4_096 or image_size % stride:
+        raise ValueError(
+            f"image_size must be a multiple of patch * 2^(levels - 1) = {stride} up to 4096, not {image_size}"
+        )

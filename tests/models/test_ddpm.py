@@ -1,6 +1,9 @@
 """DDPM: the contract; schedules, steps and bound against diffusers, closed forms, brute force; the pretrained one."""
 
+import inspect
+
 import diffusers
+import numpy as np
 import pytest
 import torch
 from contract import keeps_contract, samples_are_seeded
@@ -8,6 +11,7 @@ from contract import keeps_contract, samples_are_seeded
 from genlab.models.diffusion import DDPM, SAMPLERS, ClassifierFreeGuidance, DDPMConfig
 from genlab.models.diffusion.samplers import ddim_step, ddpm_step, sampler_steps, spaced_times
 from genlab.models.diffusion.schedule import NoiseSchedule
+from genlab.names import LoadError
 
 TINY = DDPMConfig(image_size=8, widths=(8, 16), patch=1, embedding=16, timesteps=100, attention=(1,))
 PEERS = {"linear": ("linear", 1e-4, 0.02), "cosine": ("squaredcos_cap_v2", 1e-4, 0.02)}
@@ -319,10 +323,72 @@ def test_clumsy_use_is_told(knobs, says):
         DDPM(TINY).sample(**{"n": 2, "steps": 2, **knobs})
 
 
-@pytest.mark.parametrize("field", [{"widths": (7,)}, {"widths": ()}, {"image_size": 9}, {"timesteps": 1}, {"patch": 0}])
+@pytest.mark.parametrize(
+    "knobs,says",
+    [
+        ({"n": "2"}, "n is a whole number.*n='2'"),
+        ({"n": 1.5}, "n is a whole number.*n=1.5"),
+        ({"n": True}, "n is a whole number.*n=True"),
+        ({"n": None}, "n is a whole number"),
+        ({"steps": 2.5}, "steps one in 1..100, not n=2, steps=2.5"),
+        ({"steps": "2"}, "steps='2'"),
+        ({"steps": True}, "steps=True"),
+        ({"label": "7"}, "label is a class, a whole number, or 2 of them, not 7"),
+        ({"label": 7.0}, "label is a class"),
+        ({"label": True}, "label is a class"),
+        ({"label": ["a", "b"]}, "label is a class"),
+        ({"label": [1, None]}, "label is a class"),
+        ({"label": [[1, 2], [3]]}, "label is a class"),
+        ({"label": [1j, 2j]}, "label is a class"),
+        ({"label": []}, "label is a class"),
+        ({"label": 10**30}, "label"),
+        ({"generator": 3}, "torch.Generator"),
+        ({"known": torch.zeros(1, 8, 8), "mask": torch.zeros(8, 8), "resample": 1.5}, "resample is a whole number"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_knobs_of_another_type_are_told(knobs, says, monkeypatch):
+    """As a user meets it: the tests' own type checker, which would speak first, is taken off."""
+    monkeypatch.setattr(DDPM, "_inpaint", inspect.unwrap(DDPM._inpaint))
+    knobs = {"n": 2, "steps": 2, **knobs}
+    with pytest.raises(ValueError, match=says):
+        next(inspect.unwrap(DDPM.sample_steps)(DDPM(TINY), **knobs))
+
+
+def test_numbers_of_numpy_are_numbers():
+    steps = inspect.unwrap(DDPM.sample_steps)(DDPM(TINY), np.int64(2), steps=np.int32(2), label=np.array([1, 2]))
+    assert [step.x_t.shape for step in steps] == [(2, 1, 8, 8)] * 2
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"widths": (7,)},
+        {"widths": ()},
+        {"widths": (8, 8_200)},
+        {"image_size": 9},
+        {"image_size": 8_192},
+        {"embedding": 8_194},
+        {"channels": 2_000},
+        {"classes": 200_000},
+        {"timesteps": 1},
+        {"timesteps": 200_000},
+        {"patch": 0},
+    ],
+)
 def test_impossible_configs_are_told(field):
-    with pytest.raises(ValueError):
+    """Each names its number."""
+    with pytest.raises(ValueError, match=next(iter(field))):
         DDPMConfig(**{**vars(TINY), **field})
+
+
+def test_a_config_with_the_right_weights_cannot_ask_for_pictures_that_fill_the_memory(tmp_path):
+    """image_size is in no weight's shape, so that only its own limit can refuse it."""
+    folder = DDPM(TINY).save_pretrained(tmp_path / "model")
+    file = folder / "config.json"
+    file.write_text(file.read_text().replace('"image_size": 8', '"image_size": 65536'))
+    with pytest.raises(LoadError, match="image_size must be .* up to 4096, not 65536"):
+        DDPM.from_pretrained(folder)
 
 
 # -- the pretrained one ------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Denoising diffusion: learn to see the noise in a noisy picture, then remove it little by little."""
 
+import numbers
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -59,8 +60,8 @@ class DDPMConfig:
         check_encoder(self.image_size, self.channels, self.widths, self.blocks, self.patch, self.embedding)
         if self.prediction not in ("noise", "v"):
             raise ValueError(f"prediction is 'noise' or 'v', not {self.prediction!r}")
-        if self.classes < 1:
-            raise ValueError(f"classes is at least 1, not {self.classes}")
+        if not 1 <= self.classes <= 100_000:
+            raise ValueError(f"classes lies in 1..100000, not {self.classes}")
         if not (0 <= self.dropout < 1 and 0 <= self.drop_label < 1):
             raise ValueError("dropout and drop_label lie in [0, 1)")
 
@@ -219,8 +220,13 @@ class DDPM(Model):
         (RePaint; ddpm and ddim only). Raises ValueError.
         """
         c = self.config
-        if n < 1 or not 1 <= steps <= c.timesteps:
-            raise ValueError(f"n must be at least 1 and steps lie in 1..{c.timesteps}, not n={n}, steps={steps}")
+        if not (_is_whole(n) and n >= 1 and _is_whole(steps) and 1 <= steps <= c.timesteps):
+            raise ValueError(
+                f"n is a whole number, at least 1, and steps one in 1..{c.timesteps}, not n={n!r}, steps={steps!r}"
+            )
+        n, steps = int(n), int(steps)
+        if generator is not None and not isinstance(generator, torch.Generator):
+            raise ValueError(f"generator is a torch.Generator, seeded with manual_seed, not {generator!r}")
         label = self._labels(label, n)
         denoiser = ClassifierFreeGuidance(self, guidance, interval, rescale)
         if classifier is not None:
@@ -239,9 +245,14 @@ class DDPM(Model):
     def _labels(self, label, n: int) -> Int[Tensor, " B"] | None:
         if label is None:
             return None
-        label = torch.as_tensor(label, device=self.device)
-        if label.is_floating_point() or label.ndim > 1 or label.numel() not in (1, n):
-            raise ValueError(f"label is a class, or {n} of them, not {label.tolist()}")
+        what = f"label is a class, a whole number, or {n} of them, not {str(label)[:100]}"
+        try:
+            label = torch.as_tensor(label, device=self.device)
+        except (TypeError, ValueError, RuntimeError) as error:  # no numbers, ragged, or beyond 64 bits
+            raise ValueError(what) from error
+        whole = not (label.is_floating_point() or label.is_complex() or label.dtype == torch.bool)
+        if not whole or label.ndim > 1 or label.numel() not in (1, n):
+            raise ValueError(what)
         if label.min() < 0 or label.max() > self.config.classes:
             raise ValueError(f"labels lie in 0..{self.config.classes - 1} ({self.config.classes} = no class)")
         return label.long().expand(n)
@@ -253,14 +264,19 @@ class DDPM(Model):
         known = torch.as_tensor(known, dtype=torch.float32, device=self.device)
         if not (known.isfinite().all() and known.min() >= 0 and known.max() <= 1):
             raise ValueError("known is a picture in [0, 1]")
-        if resample < 1:
-            raise ValueError(f"resample is at least 1, not {resample}")
+        if not (_is_whole(resample) and resample >= 1):
+            raise ValueError(f"resample is a whole number, at least 1, not {resample!r}")
         keep = torch.as_tensor(mask, device=self.device) > 0.5
         shape = (n, c.channels, c.image_size, c.image_size)
         try:
             return Inpaint((2 * known - 1).expand(shape), keep.expand(shape), resample)
         except RuntimeError as error:
             raise ValueError(f"known and mask must fit {shape}, not {known.shape} and {keep.shape}") from error
+
+
+def _is_whole(value) -> bool:
+    """Python's integers and numpy's; True is none."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def to_image(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
