@@ -9,6 +9,7 @@ them, the package `genlab/` with the apps and weights it needs in `genlab/_bundl
 """
 
 import ast
+import os
 import re
 import shutil
 import tempfile
@@ -52,7 +53,11 @@ FIRST = ["title", "emoji", "colorFrom", "colorTo", "sdk", "sdk_version", "python
 CARRIED = (CONFIG, WEIGHTS, METRICS, CARD, "samples.png")
 # in the package, what no running app reads
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "_bundled", "recipes")
-HEAD = '"""The Space of {title}, written by `genlab space build {app}`."""\n'
+MARK = "written by `genlab space build"
+HEAD = '"""The Space of {title}, ' + MARK + ' {app}`."""\n'
+PACKAGE = "genlab"  # in a Space's folder
+BUILT = f"{PACKAGE}/BUILT"  # the list of the files in it: others are somebody's own
+PARTIAL = ".genlab-"  # a build on its way into its folder
 
 
 @dataclass(frozen=True)
@@ -91,17 +96,28 @@ def build(name: str, out: str | Path, *, hardware: str = CPU, models: list[str] 
     "cpu-basic" or "zero-a10g". `models` are Hub ids to link from its page. Raises GenlabError.
     """
     app, out = find(name), Path(out)
-    _refuse_foreign(out)
-    out.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=".genlab-", dir=out))
+    small = texts(app, hardware, models)
+    old = _refuse_foreign(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=out if out.is_dir() else out.parent))
     try:
-        _vendor(app, fresh)
-        shutil.rmtree(out / "genlab", ignore_errors=True)
+        _vendor(app, fresh / PACKAGE)
+        built = sorted(str(file.relative_to(fresh)) for file in fresh.rglob("*") if file.is_file())
+        (fresh / BUILT).write_text("".join(f"{file}\n" for file in built), encoding="utf-8", newline="\n")
+        for file, text in small.items():
+            (fresh / file).write_text(text, encoding="utf-8", newline="\n")
         fresh.chmod(0o755)
-        fresh.rename(out / "genlab")
+        if not out.is_dir():
+            fresh.rename(out)
+            return out
+        for file in sorted(small, key=lambda file: file != "app.py"):  # by it a build that is cut short is known as one
+            os.replace(fresh / file, out / file)
+        if old:
+            (out / PACKAGE).rename(fresh / "old")
+        (fresh / PACKAGE).rename(out / PACKAGE)
     finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-    settle({out / file: text for file, text in texts(app, hardware, models).items()}, check=False, command="")
+        for partial in {fresh, *out.glob(f"{PARTIAL}*")}:  # this one's, and what those that were killed left
+            shutil.rmtree(partial, ignore_errors=True)
     return out
 
 
@@ -247,13 +263,26 @@ def _vendor(app: App, target: Path) -> None:
                 shutil.copy(source / file, folder / file)
 
 
-def _refuse_foreign(out: Path) -> None:
-    """An existing folder is written into only where an earlier build stands in it."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    app = out / "app.py"
-    if not (app.is_file() and "written by `genlab space build" in app.read_text(encoding="utf-8", errors="replace")):
+def _refuse_foreign(out: Path) -> bool:
+    """An existing folder is written into only where an earlier build stands in it, and the package in it only where it
+    is as it was built: it is replaced as a whole. Returns whether there is such a package."""
+    if out.exists() and not out.is_dir():
+        raise GenlabError(f"{out} is a file: give --out a new or empty folder")
+    there = [path for path in out.iterdir() if not path.name.startswith(PARTIAL)] if out.is_dir() else []
+    app, package = out / "app.py", out / PACKAGE
+    if there and not (app.is_file() and MARK in app.read_text(encoding="utf-8", errors="replace")):
         raise GenlabError(f"{out} is not empty and holds no Space of genlab: give --out a new or empty folder")
+    if not (package.exists() or package.is_symlink()):
+        return False
+    built = set((out / BUILT).read_text(encoding="utf-8").splitlines()) if (out / BUILT).is_file() else set()
+    found = {str(path.relative_to(out)) for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    own = sorted(found - built - {BUILT})
+    if own or package.is_symlink() or not package.is_dir():
+        raise GenlabError(
+            f"{own[0] if own else PACKAGE} in {out} was not made by `genlab space build`, which replaces {package} "
+            "as a whole: move it elsewhere, or give --out another folder"
+        )
+    return True
 
 
 # -- sources ---------------------------------------------------------------------------------------------------------

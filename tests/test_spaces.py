@@ -1,5 +1,6 @@
 """Spaces: what the Hub reads, what a folder carries, pushing it, and starting it as the platform would."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ import sys
 import time
 import urllib.request
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -161,6 +163,10 @@ def test_a_rebuild_takes_out_the_old_package_and_leaves_the_rest(checkout, tmp_p
     (out / ".git").mkdir()
     (out / ".git" / "config").write_text("mine")
     (out / "genlab" / "gone.py").write_text("a module of an older version")
+    with open(out / "genlab" / "BUILT", "a") as built:
+        built.write("genlab/gone.py\n")
+    (out / "genlab" / "__pycache__").mkdir()
+    (out / "genlab" / "__pycache__" / "core.cpython-312.pyc").write_text("what running it left")
     (out / "app.py").write_text(f"{(out / 'app.py').read_text()}\n# edited\n")
     assert spaces.build("hello", out) == out
     assert (out / ".git" / "config").read_text() == "mine"
@@ -175,13 +181,64 @@ def test_a_folder_of_somebody_else_is_left_alone(checkout, tmp_path):
     with pytest.raises(genlab.GenlabError, match="not empty"):
         spaces.build("hello", tmp_path)
     assert files(tmp_path) == before
+    with pytest.raises(genlab.GenlabError, match="is a file"):
+        spaces.build("hello", tmp_path / "app.py")
+
+
+@pytest.mark.parametrize("mine", ["genlab/mine.txt", "genlab/_bundled/apps/mine.py"])
+def test_files_of_ones_own_in_the_package_are_left_alone(mine, checkout, tmp_path):
+    out = spaces.build("hello", tmp_path / "out")
+    (out / mine).write_text("mine")
+    before = files(out)
+    with pytest.raises(genlab.GenlabError, match=f"{mine} in .* was not made by .*: move it elsewhere"):
+        spaces.build("hello", out)
+    assert files(out) == before and (out / mine).read_text() == "mine"
+
+
+def test_a_build_that_fails_or_is_killed_does_not_stand_in_the_way(checkout, tmp_path, monkeypatch):
+    """A wrong wish, a full disk, a kill before any of its touches of the file system: the next build succeeds."""
+    out = tmp_path / "out"
+    with pytest.raises(genlab.GenlabError, match="no such hardware"):
+        spaces.build("hello", out, hardware="abacus")
+    assert not out.exists()
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError):
+        patch.setattr(shutil, "copy", full)
+        spaces.build("hello", out)
+    assert not out.exists() and not list(tmp_path.glob(".genlab-*"))
+
+    class Killed(BaseException):
+        pass
+
+    whole = files(spaces.build("hello", tmp_path / "whole"))
+    out.mkdir()
+    # before each move: three small files, the package in; then, beside an older one, that one out and the new one in
+    for moves in (0, 1, 2, 3, None, 0, 2, 3, 4, None):
+        before = iter([False] * 9 if moves is None else [False] * moves + [True])
+
+        def step(*paths, then, before=before):
+            if next(before):
+                raise Killed
+            then(*paths)
+
+        with monkeypatch.context() as patch, contextlib.suppress(Killed):
+            patch.setattr(os, "replace", partial(step, then=os.replace))
+            patch.setattr(os, "rename", partial(step, then=os.rename))
+            if moves is not None:  # whoever is killed tidies nothing up
+                patch.setattr(shutil, "rmtree", lambda *_, **__: None)
+            spaces.build("hello", out)
+            assert moves is None and files(out) == whole
+    assert files(out) == whole
 
 
 def test_a_failed_build_leaves_no_half_of_it(checkout, tmp_path):
     (checkout / "model_cards" / "tiny" / "model.safetensors").unlink()
     with pytest.raises(genlab.GenlabError, match="'tiny' in MODELS.*no weights"):
         spaces.build("hello", tmp_path / "out")
-    assert files(tmp_path / "out") == set()
+    assert not (tmp_path / "out").exists()
 
 
 def test_names_that_are_no_app(checkout):
