@@ -5,7 +5,9 @@ serve("guidance")        one app
 launch_space("genlab")   the same, as a Space starts it
 """
 
+import contextlib
 import importlib.util
+import io
 import json
 import os
 import socket
@@ -23,6 +25,7 @@ from genlab.spaces import SITE, App, list_apps
 
 PORTS = range(7860, 7880)
 BARE = "\n.nav-holder { display: none !important; }"  # our own header leads home; gradio's bar would say it again
+MCP = "/gradio_api/mcp/"  # where gradio puts it
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -49,10 +52,16 @@ def serve(
         demo, kwargs = site(names)
         _bypass_proxy()
         try:
-            demo.launch(server_name=host, server_port=port, prevent_thread_lock=True, quiet=True, **kwargs)
+            with contextlib.redirect_stdout(io.StringIO()):  # gradio names the address for MCP first, even when quiet
+                demo.launch(server_name=host, server_port=port, prevent_thread_lock=True, quiet=True, **kwargs)
         except OSError as error:  # somebody else took the port in the meantime
             raise GenlabError(_taken(port, host)) from error
-        print(f"genlab is at {demo.local_url.rstrip('/')}   (Ctrl-C stops it)", flush=True)
+        address = demo.local_url.rstrip("/")
+        print(f"genlab is at {address}   (Ctrl-C stops it)", flush=True)
+        if demo.mcp_server:
+            print(f"its functions are MCP tools at {address}{MCP}", flush=True)
+        elif demo.mcp_error:
+            print(f"without MCP tools: {demo.mcp_error}", file=sys.stderr, flush=True)
         if not block:
             return demo
         _wait(demo)

@@ -3,6 +3,7 @@
 It runs from a copy of the package with small apps and cards inside, laid out as in the wheel.
 """
 
+import asyncio
 import json
 import os
 import re
@@ -37,10 +38,13 @@ def build():
     import sys
     import gradio as gr
     assert "torch" not in sys.modules, "the page must not wait for torch"
+    def {name}_echo(x: str) -> str:
+        return x + "!"
+
     with gr.Blocks() as page:
         x = gr.Textbox(label="Say")
         y = gr.Textbox(label="Heard")
-        gr.Button("Go").click(lambda x: x + "!", x, y, api_name="{name}_echo")
+        gr.Button("Go").click({name}_echo, x, y, api_name="{name}_echo")
     return page
 """
 BROKEN = (
@@ -279,6 +283,34 @@ def test_endpoints_of_all_apps_stand_side_by_side(site):
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
     assert sorted(endpoints) == ["/guidance_echo", "/judge_echo"]
     assert client.predict("ho", api_name="/judge_echo") == "ho!"
+
+
+@pytest.mark.slow
+def test_functions_are_mcp_tools_beside_the_pages(copy):
+    pytest.importorskip("mcp", reason="the extra genlab[mcp] is not installed")
+    process, url = start(copy, "from genlab.demo import serve; serve()")
+    try:
+        for path, own in (("/", "The working laboratory"), ("/guidance", '"label":"Say"'), ("/judge", '"label":"Say"')):
+            status, page = get(url + path)
+            assert status == 200 and own in page and "MCP Server" not in page
+        assert process.stdout.readline().strip() == f"its functions are MCP tools at {url}/gradio_api/mcp/"
+        tools, said = asyncio.run(call_tool(f"{url}/gradio_api/mcp/", "judge_echo", {"x": "ho"}))
+        assert tools == ["guidance_echo", "judge_echo"]
+        assert said == "ho!"
+    finally:
+        end(process)
+
+
+async def call_tool(url: str, name: str, arguments: dict) -> tuple[list[str], str]:
+    """The tools of an MCP server, and what one of them answers, through the protocol's own client."""
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamable_http_client
+
+    async with streamable_http_client(url) as (read, write, _), ClientSession(read, write) as session:
+        await session.initialize()
+        tools = await session.list_tools()
+        answer = await session.call_tool(name, arguments)
+        return sorted(tool.name for tool in tools.tools), answer.content[0].text
 
 
 @pytest.mark.slow
