@@ -4,9 +4,14 @@ A file comes into place whole or not at all: it is written under another name, b
 disk damage one nevertheless, the run goes on from the one before it, and comes to the same weights a little later.
 """
 
+import contextlib
+import fcntl
+import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,18 +23,40 @@ from genlab.names import TrainError
 KEEP = 2  # files on disk: the last, and the one before it should the last turn out no good
 
 
+@contextlib.contextmanager
+def alone(run: Path) -> Iterator[bool]:
+    """Take a run's folder for this process until it is done or dies; whether it was free."""
+    run.mkdir(parents=True, exist_ok=True)
+    with open(run / "lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free = True
+        except BlockingIOError:
+            free = False
+        except OSError:  # a file system without locks
+            free = True
+        yield free  # the system takes the lock back with the file, however the process ends
+
+
 class Checkpoints:
     """The checkpoints of the run in a folder, each of these modules and optimisers.
 
-    `same` are settings that decide what a step sees: a checkpoint made under others is refused. `last` is the last good
+    `same` are settings that decide what a step sees: a checkpoint made under others is refused. `free` are those with
+    which a run may go on otherwise than it began; `legs` tells which it had from which step on. `last` is the last good
     checkpoint that this process wrote or read.
     """
 
     def __init__(
-        self, run: Path, modules: dict[str, nn.Module], optimizers: dict[str, torch.optim.Optimizer], same: dict
+        self,
+        run: Path,
+        modules: dict[str, nn.Module],
+        optimizers: dict[str, torch.optim.Optimizer],
+        same: dict,
+        free: dict[str, Any],
     ):
         self.run, self.modules, self.optimizers = run, modules, optimizers
         self.same = {key: str(value) for key, value in same.items()}
+        self.legs: list[dict[str, Any]] = [{"from_step": 0, "set": free}]
         self.last: Path | None = None
 
     def files(self) -> list[Path]:
@@ -49,7 +76,8 @@ class Checkpoints:
         tensors = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in tensors.items()}
         file, partial = self.run / f"checkpoint-{step:09d}.safetensors", self.run / "checkpoint.partial"
         try:
-            save_file(tensors, partial, metadata={"step": str(step), "seconds": str(seconds), **self.same})
+            told = {"step": str(step), "seconds": str(seconds), "legs": json.dumps(self.legs)}
+            save_file(tensors, partial, metadata={**told, **self.same})
             with open(partial, "rb") as written:
                 os.fsync(written.fileno())
             os.replace(partial, file)
@@ -77,7 +105,13 @@ class Checkpoints:
                 print(f"{note}: going on from {file.name}", file=sys.stderr)
             self._restore(file, metadata, tensors)
             self.last = file
-            return int(metadata["step"]), float(metadata["seconds"])
+            step = int(metadata["step"])
+            # an older genlab's checkpoint does not say what it was run with
+            before = json.loads(metadata.get("legs", '[{"from_step": 0, "set": null}]'))
+            if before[-1]["set"] != self.legs[-1]["set"]:
+                before.append({"from_step": step, "set": self.legs[-1]["set"]})
+            self.legs = before
+            return step, float(metadata["seconds"])
         if damaged:
             raise TrainError(
                 f"no checkpoint in {self.run} can be read: {'; '.join(damaged)}. Choose another --run-dir."

@@ -26,13 +26,15 @@ import torch
 from torch import Tensor, nn
 
 from genlab import settings
-from genlab.checkpoint import Checkpoints
+from genlab.checkpoint import Checkpoints, alone
 from genlab.core import Model, from_pretrained
 from genlab.facts import commit, hardware
 from genlab.names import METRICS, GenlabError, TrainError, require
 from genlab.report import Report
 
 Batch = dict[str, Tensor]
+# of a recipe's settings, those that a run may go on with otherwise than it began, and that tell in its weights
+FREE = ("steps", "lr", "schedule", "warmup", "weight_decay", "clip", "ema", "precision")
 MAY_BE_ZERO = ("warmup", "weight_decay", "clip", "ema", "seed")  # of a recipe's numbers
 
 
@@ -145,17 +147,37 @@ def train(
     """
     run = Path(run_dir or Path("runs") / recipe.name)
     accelerator = _accelerator(recipe, run)
-    world, main, device = accelerator.num_processes, accelerator.is_main_process, accelerator.device
-    shards = max(recipe.shards, world)
+    shards, world = max(recipe.shards, accelerator.num_processes), accelerator.num_processes
     if shards % world or recipe.batch_size % shards:
         raise TrainError(
             f"batch_size {recipe.batch_size} must divide into {shards} shards, and those among {world} processes: "
             "set batch_size and shards to multiples of the number of processes"
         )
-    mine = range(accelerator.process_index * shards // world, (accelerator.process_index + 1) * shards // world)
-
     torch.manual_seed(recipe.seed)
-    model = _initial(recipe, init) if init else recipe.model(recipe.config)
+    model = recipe.model(recipe.config) if init is None else _initial(recipe, init)
+    with contextlib.ExitStack() as held:
+        try:
+            free = not accelerator.is_main_process or held.enter_context(alone(run))
+        except OSError as error:
+            raise TrainError(f"{run} cannot be written to: {error}. Choose another --run-dir.") from error
+        if _any(not free, accelerator):
+            raise TrainError(f"another training is at work in {run}: wait for its end, or choose another --run-dir")
+        return _train(recipe, model, accelerator, shards, run, Path(out or run / "model"), resume, init, quiet)
+
+
+def _train(
+    recipe: Recipe,
+    model: Model,
+    accelerator,
+    shards: int,
+    run: Path,
+    folder: Path,
+    resume: bool,
+    init: str | None,
+    quiet: bool,
+) -> Path:
+    world, main, device = accelerator.num_processes, accelerator.is_main_process, accelerator.device
+    mine = range(accelerator.process_index * shards // world, (accelerator.process_index + 1) * shards // world)
     model = model.train().to(device=device, dtype=torch.float32, memory_format=torch.channels_last)
     average = copy.deepcopy(model).eval().requires_grad_(False) if recipe.ema else model
     optimizers = {
@@ -164,7 +186,7 @@ def train(
     }
     modules = {"model": model} | ({"average": average} if recipe.ema else {})
     same = {"seed": recipe.seed, "batch_size": recipe.batch_size, "shards": shards, "config": recipe.config}
-    checkpoints = Checkpoints(run, modules, optimizers, same)
+    checkpoints = Checkpoints(run, modules, optimizers, same, {key: getattr(recipe, key) for key in FREE})
     if not resume and checkpoints.files():
         raise TrainError(f"{run} holds checkpoints already: go on with --resume, or choose another --run-dir")
     start, seconds = checkpoints.load() if resume else (0, 0.0)
@@ -174,6 +196,7 @@ def train(
         print(f"no checkpoint in {run} yet: starting at step 0", file=sys.stderr)
 
     splits = recipe.data()
+    _check_data(recipe, splits)
     data = {key: value.to(device) for key, value in splits["train"].items()}
     count = len(next(iter(data.values())))
     trainee = accelerator.prepare(_Trainee(model, recipe))
@@ -240,12 +263,10 @@ def train(
             if stop and done < recipe.steps:
                 raise Stopped(stop, f"stopped at step {done}. {checkpoints} Go on with --resume.")
 
-    folder = Path(out or run / "model")
     if main:
         seconds = time.perf_counter() - began
-        record = _record(recipe, init, accelerator, seconds) | {
-            "final": {k: round(v, 6) for k, v in report.last.items()}
-        }
+        record = _record(recipe, init, accelerator, seconds) | _legs(checkpoints.legs)
+        record["final"] = {k: round(v, 6) for k, v in report.last.items()}
         try:
             average.save_pretrained(folder)
             (folder / METRICS).write_text(json.dumps({"training": record, "metrics": []}, indent=2) + "\n")
@@ -430,6 +451,31 @@ def _record(recipe: Recipe, init: str | None, accelerator, seconds: float) -> di
         "commit": commit(),
         "command": shlex.join([*(several if world > 1 else ["genlab"]), "train", name, *changes]),
     }
+
+
+def _legs(legs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Where a run went on otherwise than it began: {"legs": the settings that changed, from which step on}, else {}."""
+    if len(legs) == 1:
+        return {}
+    sets = [leg["set"] or {} for leg in legs]  # null where the checkpoint of an older genlab does not say
+    changed = [key for key in FREE if any(one.get(key) != sets[0].get(key) for one in sets)]
+    return {"legs": [leg | {"set": leg["set"] and {key: leg["set"].get(key) for key in changed}} for leg in legs]}
+
+
+def _check_data(recipe: Recipe, splits: dict[str, Batch]) -> None:
+    """Raise TrainError where data and settings do not go together: torch would say so late, or in riddles."""
+    count, classes = len(next(iter(splits["train"].values()))), getattr(recipe.config, "classes", None)
+    if recipe.batch_size > count:
+        raise TrainError(
+            f"batch_size {recipe.batch_size} is more than the {count} examples there are to train on: set it lower"
+        )
+    for split, data in splits.items():
+        if classes is not None and "label" in data and not 0 <= data["label"].min() <= data["label"].max() < classes:
+            low, high = data["label"].min().item(), data["label"].max().item()
+            raise TrainError(
+                f"labels of {split} lie in {low}..{high}, which config.classes={classes} cannot tell apart: "
+                f"set config.classes={high + 1} or more"
+            )
 
 
 def _initial(recipe: Recipe, init: str) -> Model:

@@ -119,6 +119,7 @@ def test_a_signal_saves_and_a_resumed_run_is_the_same(number, whole, run, tmp_pa
     assert checkpoints(run)[-1] in said and "Traceback" not in str(child)
     genlab(tmp_path, *RUN, "--resume")
     assert same_run(run, whole[0])
+    assert "legs" not in json.loads((run / "model" / "metrics.json").read_text())["training"]  # nothing has changed
 
 
 def test_sigkill_at_any_moment(whole, run, tmp_path):
@@ -236,6 +237,26 @@ def test_nothing_is_overwritten_unasked(whole):
         train(override(DDPM_DIGITS, SETTINGS), run_dir=whole[0])
 
 
+def test_two_trainings_do_not_share_a_folder(whole, run, tmp_path):
+    """The second is refused, though it may resume; when the first dies, whatever it dies of, its folder is free."""
+    first = Child(tmp_path, *RUN, slow=1)
+    until(lambda: checkpoints(run), first)
+    second = Child(tmp_path, *RUN, "--resume")
+    assert second.wait() == 1
+    assert "another training is at work in runs/ddpm-digits" in str(second) and "Traceback" not in str(second)
+    assert first.process.is_alive()
+    first.kill()
+    first.wait()
+    genlab(tmp_path, *RUN, "--resume")
+    assert same_run(run, whole[0])
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TrainError, match="file cannot be written to: .* Choose another --run-dir"):
+        train(mlp(), run_dir=tmp_path / "file", quiet=True)
+
+
 def test_a_second_signal_ends_at_once():
     with _Signals() as signals:
         os.kill(os.getpid(), signal.SIGINT)
@@ -243,6 +264,59 @@ def test_a_second_signal_ends_at_once():
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(5)
+
+
+# -- what it was run with ----------------------------------------------------------------------------------------------
+
+
+def trained(run: Path, **how) -> dict:
+    """What the record says of a training, resumed where there is something to resume."""
+    folder = train(mlp(**how), run_dir=run, resume=bool(checkpoints(run)), quiet=True)
+    return json.loads((folder / "metrics.json").read_text())["training"]
+
+
+def test_the_record_tells_what_each_leg_was_run_with(tmp_path):
+    assert "legs" not in trained(tmp_path, steps=3)
+    assert "legs" not in trained(
+        tmp_path, steps=3, log_every=2, checkpoint_every=1
+    )  # nothing that tells in the weights
+    legs = [{"from_step": 0, "set": {"steps": 3}}, {"from_step": 3, "set": {"steps": 6}}]
+    assert trained(tmp_path, steps=6)["legs"] == legs
+    with pytest.raises(TrainError, match="at step 8"):  # stopped in the middle of its leg, and resumed as it was
+        trained(tmp_path, steps=9, lr=0.5, objectives=(failing(2, "loss"),), checkpoint_every=1)
+    last = trained(tmp_path, steps=9, lr=0.5)
+    assert last["legs"] == [
+        {"from_step": 0, "set": {"steps": 3, "lr": 1e-3}},
+        {"from_step": 3, "set": {"steps": 6, "lr": 1e-3}},
+        {"from_step": 6, "set": {"steps": 9, "lr": 0.5}},
+    ]
+
+
+def test_a_checkpoint_that_does_not_say_is_gone_on_from(tmp_path):
+    """As an older genlab wrote it: what its steps were run with is not known, and the record says so."""
+    trained(tmp_path, steps=3)
+    file = tmp_path / checkpoints(tmp_path)[-1]
+    with safe_open(file, framework="pt") as opened:
+        told = {key: value for key, value in opened.metadata().items() if key != "legs"}
+    save_file(load_file(file), file, metadata=told)
+    legs = trained(tmp_path, steps=6)["legs"]
+    assert legs[0] == {"from_step": 0, "set": None} and legs[1]["from_step"] == 3 and legs[1]["set"]["steps"] == 6
+
+
+# -- data that does not fit --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (["config.classes=3"], r"labels of train lie in 0\.\.9.*set config.classes=10 or more"),
+        (["batch_size=1000000000"], "batch_size 1000000000 is more than the 1437 examples"),
+    ],
+)
+def test_data_that_does_not_fit_is_told_before_the_first_step(settings, says, tmp_path):
+    with pytest.raises(TrainError, match=says):
+        train(override(DDPM_DIGITS, [*SETTINGS, *settings]), run_dir=tmp_path, quiet=True)
+    assert not (tmp_path / "log.jsonl").exists()
 
 
 # -- several processes -------------------------------------------------------------------------------------------------
