@@ -4,6 +4,7 @@ It runs from a copy of the package with small apps and cards inside, laid out as
 """
 
 import asyncio
+import http.client
 import json
 import os
 import re
@@ -139,7 +140,7 @@ def end(process: subprocess.Popen, how=signal.SIGTERM) -> str:
 def site(copy):
     process, url = start(copy, "from genlab.demo import serve; serve()")
     yield url
-    end(process)
+    assert "Traceback" not in end(process), "nothing that a visitor did may surprise the server"
 
 
 def get(url: str) -> tuple[int, str]:
@@ -273,6 +274,30 @@ def test_an_upload_over_the_limit_is_refused(site):
     with pytest.raises(urllib.error.HTTPError) as refused:
         opener.open(request, timeout=60)
     assert refused.value.code == 413
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize(
+    "path", ["call/judge_echo", "queue/join", "run/predict", "api/judge_echo", "upload", "nowhere"]
+)
+def test_a_request_over_a_megabyte_is_refused_before_it_is_parsed(site, path, chunked):
+    ask = http.client.HTTPConnection(site.removeprefix("http://"), timeout=60)
+    body = b'{"data": ["' + b"x" * 1_000_000 + b'"]}'
+    sent = (body[i : i + 50_000] for i in range(0, len(body), 50_000)) if chunked else body
+    ask.request("POST", f"/gradio_api/{path}", sent, {"Content-Type": "application/json"}, encode_chunked=chunked)
+    # a body of unknown length is counted as it is read, so only where somebody reads it
+    assert ask.getresponse().status == 413 or (chunked and path in ("upload", "nowhere"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "body", [b"[" * 900_000, b'{"data": ' + b"[" * 900_000, b'{"data": [1' + b"0" * 900_000 + b"]}"]
+)
+def test_json_that_is_hard_to_parse_is_refused(site, body):
+    ask = http.client.HTTPConnection(site.removeprefix("http://"), timeout=60)
+    ask.request("POST", "/gradio_api/call/judge_echo", body, {"Content-Type": "application/json"})
+    assert ask.getresponse().status in (400, 422)
 
 
 @pytest.mark.slow

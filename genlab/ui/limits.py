@@ -1,6 +1,6 @@
-"""Limits that a stranger meets, in one place: the server's bounds, and whether visitors are strangers at all.
+"""Limits that a stranger meets: the server's, and those of pipelines that are not ours; and who is a stranger at all.
 
-Knobs apply them to what a visitor sets, Runs to how long a run lasts.
+A lesson about our own models bounds itself: its Knobs what a visitor sets, its Runs how long a run lasts.
 """
 
 import os
@@ -19,14 +19,14 @@ CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 class Limits:
     """The defaults suit a public Space with two CPU cores."""
 
-    seconds: float = 60.0  # wall clock of one run
-    samples: int = 64  # small pictures in one run
+    seconds: float = 60.0  # wall clock of one run of a pipeline
     steps: int = 100
-    side: int = 512  # pixels, for pipelines
+    side: int = 512  # pixels
     text: int = 500  # characters of a prompt
     queue: int = 32  # visitors waiting before the next is turned away
     at_once: int = 1  # runs of one function; more than one run on two cores only makes each slower
-    upload: str = "5mb"
+    body: int = 1_000_000  # bytes of a request; the largest honest one, a drawing and its knobs, has a few thousand
+    upload: int = 5_000_000  # bytes of a file
     keep: int = 3600  # seconds that files made for a visitor are kept
 
 
@@ -73,6 +73,49 @@ def text(value: Any, most: int | None = None) -> str:
     return CONTROLS.sub(" ", value)[: limits().text if most is None else most].strip()
 
 
+class Bounded:
+    """A layer around the server's app: a request with too large a body gets a 413 before anything parses it.
+
+    gradio bounds each file of an upload, neither their sum nor the JSON of other requests. Starlette's newest versions
+    can bound all bodies, but by one number.
+    """
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        from starlette.exceptions import HTTPException
+        from starlette.responses import PlainTextResponse
+
+        headers = dict(scope["headers"])
+        form = headers.get(b"content-type", b"").startswith(b"multipart/form-data")
+        most = limits().body + limits().upload * form
+        said = f"a request may hold {most:,} bytes"
+        seen = 0
+
+        async def counted():  # a body sent in chunks does not say its length beforehand
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > most:
+                raise HTTPException(413, said)
+            return message
+
+        length = int(headers.get(b"content-length", 0))  # the server has checked that it is a number
+        if length <= most:
+            await self.app(scope, counted, send)
+            return
+        while seen < min(length, 10 * most):  # a client hears the answer only when it has finished sending
+            message = await receive()
+            if message["type"] != "http.request":
+                return
+            seen += len(message["body"])
+        await PlainTextResponse(said, 413)(scope, receive, send)
+
+
 def blocks_kwargs() -> dict[str, Any]:
     """Arguments of `gr.Blocks(...)`: no telemetry; files made for visitors go away again."""
     keep = limits().keep
@@ -85,8 +128,11 @@ def queue_kwargs() -> dict[str, Any]:
 
 
 def launch_kwargs() -> dict[str, Any]:
-    """Arguments of `.launch(...)`: small uploads, no tracebacks on the page, no tunnel to elsewhere."""
+    """Arguments of `.launch(...)`: small requests, no tracebacks on the page, no tunnel to elsewhere."""
+    from starlette.middleware import Middleware
+
     return {
+        "app_kwargs": {"middleware": [Middleware(Bounded)]},
         "max_file_size": limits().upload,
         "show_error": False,
         "share": False,
