@@ -14,6 +14,23 @@ def test_contract(tmp_path):
     keeps_contract(NoisyClassifier(TINY), batch, tmp_path)
 
 
+def test_law_is_the_cross_entropy_of_noised_pictures():
+    """x_t = alpha_t x_0 + sigma_t eps at times over all of 0 .. T; the loss is the mean of -log p(y | x_t, t)."""
+    classifier = NoisyClassifier(TINY).eval()
+    batch = {"image": torch.rand(2_000, 1, 8, 8), "label": torch.arange(2_000) % 10}
+    seen = []
+    classifier.register_forward_hook(lambda module, inputs, logits: seen.append((*inputs, logits)))
+    loss, _ = classifier.loss(batch)
+    ((x_t, t, logits),) = seen
+    alpha, sigma = classifier.schedule.at(t)
+    noisy = t > 0
+    eps = ((x_t - alpha * (2 * batch["image"] - 1)) / sigma)[noisy]
+    assert abs(eps.mean()) < 0.02 and abs(eps.std() - 1) < 0.02
+    assert t.min() == 0 and t.max() == 100 and abs(t.float().mean() - 50) < 3
+    wanted = logits.softmax(1)[range(2_000), batch["label"]]
+    assert torch.allclose(loss, -wanted.log().mean(), atol=1e-5)
+
+
 def test_guidance_is_the_gradient_of_log_p():
     """eps* - eps = -s sigma_t grad log p(y | x_t), against finite differences in float64."""
     classifier = NoisyClassifier(TINY).double().eval()

@@ -12,6 +12,8 @@ LAW = Law(
     latex=r"h_{o}(i, j) = \max\Bigl(0,\ b_o + \sum_{c}\sum_{u,v} w_{o,c}(u, v)\; x_c(i + u,\ j + v)\Bigr)",
     symbols={
         "x_c": "channel c of the input picture",
+        "i, j": "a place in the picture",
+        "u, v": "a place in the filter, from -1 to 1",
         "w_{o,c}": "the filter from channel c to channel o, the same at every place",
         "b_o": "bias of channel o",
         "h_o": "channel o of the output",

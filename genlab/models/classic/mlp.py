@@ -13,6 +13,7 @@ LAW = Law(
     latex=r"h_0 = x, \qquad h_k = \sigma(W_k h_{k-1} + b_k), \qquad \hat{y} = \mathrm{softmax}(W_{K+1} h_K + b_{K+1})",
     symbols={
         "x": "the picture, as one vector",
+        "h_k": "the units of hidden layer k, of K in all",
         "W_k, b_k": "weights and biases of layer k",
         r"\sigma": "the non-linearity, unit by unit",
         r"\hat{y}": "the probability of each class",

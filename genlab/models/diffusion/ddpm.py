@@ -19,7 +19,7 @@ from genlab.nn.unet import UNet, check_encoder
 
 LAW = Law(
     latex=r"x_t = \alpha_t\,x_0 + \sigma_t\,\epsilon, \qquad "
-    r"\min_\theta\ \mathbb{E}\,\lVert \epsilon - \epsilon_\theta(x_t, y, t) \rVert^2",
+    r"\min_\theta\ \mathbb{E}\;w_t\,\lVert \epsilon - \epsilon_\theta(x_t, y, t) \rVert^2",
     symbols={
         r"x_0": "a picture, scaled to [-1, 1]",
         r"\epsilon": "Gaussian noise of the picture's size",
@@ -27,12 +27,15 @@ LAW = Law(
         r"\alpha_t": r"how much of the picture is left, $\sqrt{\prod_{i \le t}(1-\beta_i)}$",
         r"\sigma_t": r"how much noise there is, $\sqrt{1-\alpha_t^2}$",
         r"\epsilon_\theta": "the network's estimate of the noise",
+        r"w_t": r"1 where the network predicts the noise; $1/\alpha_t^2$ where it predicts "
+        r"$v = \alpha_t\epsilon - \sigma_t x_0$, since $\lVert v - v_\theta \rVert^2 = "
+        r"\lVert \epsilon - \epsilon_\theta \rVert^2 / \alpha_t^2$",
         r"y": "the class, or the null class where it was dropped",
     },
     paper="Ho, Jain, Abbeel: Denoising Diffusion Probabilistic Models",
     year=2020,
     url="https://arxiv.org/abs/2006.11239",
-    code="DDPM.q_sample",
+    code="DDPM.loss",
 )
 
 

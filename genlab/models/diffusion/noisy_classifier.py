@@ -14,17 +14,20 @@ from genlab.nn.embeddings import sinusoidal
 from genlab.nn.unet import Encoder, check_encoder
 
 LAW = Law(
-    latex=r"\epsilon^*(x_t, y, t) = \epsilon_\theta(x_t, y, t) - s\,\sigma_t\,\nabla_{x_t} \log p_\phi(y \mid x_t)",
+    latex=r"\min_\phi\ \mathbb{E}_{x_0, y, t, \epsilon}\ -\log p_\phi(y \mid x_t, t), \qquad "
+    r"x_t = \alpha_t\,x_0 + \sigma_t\,\epsilon",
     symbols={
-        r"p_\phi(y \mid x_t)": "this classifier's probability of class y, given the noisy picture",
-        r"s": "guidance strength; 0 is none",
-        r"\sigma_t": "how much noise there is at step t",
-        r"\epsilon_\theta": "the denoiser's estimate of the noise",
+        r"p_\phi(y \mid x_t, t)": "the probability the network gives class y",
+        r"x_0": "a picture, scaled to [-1, 1], and y its class",
+        r"\epsilon": "Gaussian noise of the picture's size",
+        r"t": "the step, drawn evenly from 0 .. T; the larger, the noisier",
+        r"\alpha_t": r"how much of the picture is left, $\sqrt{1-\sigma_t^2}$",
+        r"\sigma_t": "how much noise there is, by the denoiser's own schedule",
     },
     paper="Dhariwal, Nichol: Diffusion Models Beat GANs on Image Synthesis",
     year=2021,
     url="https://arxiv.org/abs/2105.05233",
-    code="NoisyClassifier.forward",
+    code="NoisyClassifier.loss",
 )
 
 
@@ -50,7 +53,7 @@ class NoisyClassifierConfig:
 
 
 class NoisyClassifier(Model):
-    """log p(y | x_t): the encoder of a U-Net told the time, global average pooling, one linear layer."""
+    """log p(y | x_t, t): the encoder of a U-Net told the time, global average pooling, one linear layer."""
 
     config: NoisyClassifierConfig
 

@@ -23,9 +23,12 @@ LAW = Law(
     latex=r"x_s = \alpha_s\,\hat{x}_0 + \sqrt{\sigma_s^2 - \eta^2\tilde\beta}\;\epsilon + \eta\sqrt{\tilde\beta}\;z,"
     r"\qquad \tilde\beta = \frac{\sigma_s^2}{\sigma_t^2}\Bigl(1-\frac{\alpha_t^2}{\alpha_s^2}\Bigr)",
     symbols={
-        r"s < t": "the next, less noisy time",
-        r"\hat{x}_0": "the picture the network sees in the noise",
+        r"x_s": "the picture at the next, less noisy time s < t",
+        r"\hat{x}_0": "the picture the network sees in the noise, clipped to the range of pixels",
+        r"\epsilon": "the noise that this picture leaves over",
+        r"\alpha_s,\ \sigma_s": "how much picture and how much noise there is at time s",
         r"\eta": "0: deterministic (DDIM); 1: as random as DDPM",
+        r"\tilde\beta": r"the variance of $q(x_s \mid x_t, x_0)$",
         r"z": "fresh Gaussian noise",
     },
     paper="Song, Meng, Ermon: Denoising Diffusion Implicit Models",
