@@ -285,11 +285,39 @@ def test_a_drawing_goes_through_the_link_unharmed():
 
 
 @pytest.mark.parametrize(
-    "text", [None, "", "!!", "A" * 5000, 7, base64.urlsafe_b64encode(zlib.compress(b"x")).decode()]
+    "text",
+    [
+        None,
+        "",
+        "!!",
+        "A" * 5000,
+        7,
+        True,
+        b"ff" * 784,
+        ["ff" * 784],
+        {"ff": {"ff": []}},
+        "é" * 1568,
+        "\ud800" * 1568,
+        "٣" * 1568,  # digits, but not ours
+        "ff" * 784 + "\n",
+        "0x" * 784,
+        "f" * 1_000_000,
+        base64.urlsafe_b64encode(zlib.compress(b"x")).decode(),
+        base64.urlsafe_b64encode(zlib.compress(b"x" * 784)[:-6]).decode()[:-3],
+        base64.urlsafe_b64encode(b"x" * 784).decode(),
+    ],
+    ids=lambda value: repr(value)[:20],
 )
 def test_a_strangers_drawing_is_an_empty_pad(text):
     assert ui.unpacked(text) == ""
     assert not ui.ink(text).any()
+    assert ui.packed(text) == ""
+
+
+def test_a_drawing_of_what_is_no_ink_is_cut_to_it():
+    image = np.full((28, 28), np.nan)
+    image[0, :4] = [-3, 0.5, 7, np.inf]
+    assert ui.ink(ui.drawn(image))[0, :5].tolist() == pytest.approx([0, 0.5, 1, 1, 0], abs=0.51 / 255)
 
 
 def test_a_bomb_in_a_link_is_not_unpacked():

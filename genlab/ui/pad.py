@@ -40,19 +40,21 @@ def pad(size: int = 28, value: str = "", **kwargs):
 
 def ink(value, size: int = 28) -> np.ndarray:
     """A pad's value as (size, size) in [0, 1]; anything else, from a stranger, is an empty pad."""
-    if not isinstance(value, str) or not re.fullmatch(rf"[0-9a-fA-F]{{{2 * size * size}}}", value):
+    if not isinstance(value, str) or len(value) != 2 * size * size or not re.fullmatch("[0-9a-fA-F]+", value):
         return np.zeros((size, size), np.float32)
     return np.frombuffer(bytes.fromhex(value), np.uint8).reshape(size, size).astype(np.float32) / 255
 
 
 def drawn(image: np.ndarray) -> str:
-    """The value of a pad that shows (size, size) in [0, 1]."""
-    return np.round(np.clip(image, 0, 1) * 255).astype(np.uint8).tobytes().hex()
+    """The value of a pad that shows (size, size) in [0, 1]; beyond it is cut off, and what is no number is no ink."""
+    return np.round(np.clip(np.nan_to_num(image), 0, 1) * 255).astype(np.uint8).tobytes().hex()
 
 
-def packed(value: str) -> str:
-    """A pad's value, short enough for a link."""
-    return base64.urlsafe_b64encode(zlib.compress(bytes.fromhex(value), 9)).decode().rstrip("=") if value else ""
+def packed(value, size: int = 28) -> str:
+    """A pad's value, short enough for a link; nothing for an empty pad, or anything that `ink` takes for one."""
+    if not ink(value, size).any():
+        return ""
+    return base64.urlsafe_b64encode(zlib.compress(bytes.fromhex(value), 9)).decode().rstrip("=")
 
 
 def unpacked(text, size: int = 28) -> str:
