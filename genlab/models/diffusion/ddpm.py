@@ -223,10 +223,10 @@ class DDPM(Model):
         (RePaint; ddpm and ddim only). Raises ValueError.
         """
         c = self.config
-        if not (_is_whole(n) and n >= 1 and _is_whole(steps) and 1 <= steps <= c.timesteps):
-            raise ValueError(
-                f"n is a whole number, at least 1, and steps one in 1..{c.timesteps}, not n={n!r}, steps={steps!r}"
-            )
+        if not (_is_whole(n) and n >= 1):
+            raise ValueError(f"n is a whole number, at least 1, not {n!r}")
+        if not (_is_whole(steps) and 1 <= steps <= c.timesteps):
+            raise ValueError(f"steps lie in 1..{c.timesteps}, a whole number, not {steps!r}")
         n, steps = int(n), int(steps)
         if generator is not None and not isinstance(generator, torch.Generator):
             raise ValueError(f"generator is a torch.Generator, seeded with manual_seed, not {generator!r}")
