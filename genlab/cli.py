@@ -13,7 +13,7 @@ from inspect import cleandoc, signature
 from pathlib import Path
 
 from genlab import __version__
-from genlab.names import CARD, METRICS, GenlabError, did_you_mean, list_pretrained, read_config, require, resolve
+from genlab.names import CARD, CONFIG, GenlabError, did_you_mean, list_pretrained, part, read_config, require, resolve
 
 MOST = 2_500  # samples in one picture
 Add = Callable[..., argparse.Action]
@@ -63,27 +63,28 @@ def run_info(arguments: argparse.Namespace) -> None:
     genlab info ddpm-mnist
     genlab info user/name
     """
-    import json
-
-    from genlab.figures import Metric, label, value
+    from genlab import figures
     from genlab.hub import download
 
     found = resolve(arguments.name)
     folder = found if isinstance(found, Path) else download(found)
-    data = read_config(folder / "config.json")
+    data = read_config(part(folder, CONFIG))
     summary = next((model.summary for model in list_pretrained() if model.folder == folder), "")
     print(f"{arguments.name}: {data['model']} ({data['family']})\n{summary}".rstrip())
     print(f"\nFolder\n  {folder}\n\nNetwork")
     _table((key, str(setting)) for key, setting in data["config"].items())
     print("\nFigures")
-    record = json.loads((folder / METRICS).read_text(encoding="utf-8")) if (folder / METRICS).is_file() else {}
-    metrics = [Metric.read(item) for item in record.get("metrics") or []]
-    shown = [metric for metric in metrics if metric.headline] or metrics
-    _table((label(metric, full=True), value(metric)) for metric in shown)
-    if not metrics:
-        print(f"  not measured: genlab evaluate {arguments.name}")
-    elif (folder / CARD).is_file():
-        print(f"  all of them, and how they were measured: {folder / CARD}")
+    try:
+        metrics = [figures.Metric.read(item) for item in figures.read(folder)["metrics"]]
+    except GenlabError as error:  # no reason to keep back the rest
+        print(f"  {error}")
+    else:
+        shown = [metric for metric in metrics if metric.headline] or metrics
+        _table((figures.label(metric, full=True), figures.value(metric)) for metric in shown)
+        if not metrics:
+            print(f"  not measured: genlab evaluate {arguments.name}")
+        elif (folder / CARD).is_file():
+            print(f"  all of them, and how they were measured: {folder / CARD}")
     print(f'\nPython\n  import genlab\n  model = genlab.from_pretrained("{arguments.name}")')
 
 
@@ -151,6 +152,8 @@ def run_sample(arguments: argparse.Namespace) -> None:
     unknown = knobs.keys() - signature(model.sample_steps).parameters.keys()
     if unknown:
         raise GenlabError(f"{arguments.name} has no --{sorted(unknown)[0]}")
+    if knobs.get("guidance") and "label" not in knobs:
+        raise GenlabError("--guidance leads towards a class, so without --label it has no effect: add, say, --label 7")
     if "label" in knobs:
         knobs["label"] = [knobs["label"][i % len(knobs["label"])] for i in range(arguments.n)]
     model.sample_steps = _ticking(model.sample_steps, knobs.get("steps"))  # `sample` runs over it, in every family
@@ -172,7 +175,7 @@ def add_sample(add: Add) -> None:
     add("--steps", type=_count, help="denoising steps")
     add("--sampler", help="ddim, ddpm, dpm++ or unipc")
     add("--eta", type=_number, help="noise put back by ddim: 0 none, 1 as much as ddpm")
-    add("--seed", type=int, default=0, help="the same seed draws the same samples (default: %(default)s)")
+    add("--seed", type=_seed, default=0, help="the same seed draws the same samples (default: %(default)s)")
     add("--device", help="cpu, cuda, mps, ... (default: cpu)")
 
 
@@ -405,6 +408,12 @@ def _add_commands(parser: argparse.ArgumentParser, commands: dict) -> None:
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"a whole number from 1 on, not {text!r}")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text[:30]) >= 2**64:
+        raise argparse.ArgumentTypeError(f"a whole number from 0 to 2^64 - 1, not {text[:30]!r}")
     return int(text)
 
 

@@ -244,6 +244,7 @@ def _fetch(name: str | Path, revision: str | None) -> Path:
 
 
 def _load(cls: type[M], values: dict, folder: Path, device, dtype) -> M:
+    _check_device(device)
     config_file = part(folder, CONFIG)
     weights = Weights(folder)
     size = sum(map(math.prod, weights.shapes.values()))
@@ -257,8 +258,22 @@ def _load(cls: type[M], values: dict, folder: Path, device, dtype) -> M:
     model.card, model.source = read_card(folder), folder
     try:
         return model.to(device=device, dtype=dtype).eval()
-    except (RuntimeError, AssertionError, TypeError) as error:  # torch has an AssertionError for "no CUDA"
+    except (RuntimeError, TypeError) as error:
         raise LoadError(f"the model cannot be had as device={device}, dtype={dtype}: {error}") from error
+
+
+def _check_device(device: str | torch.device | None) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError) as error:  # torch has an AssertionError for "no CUDA"
+        there = ["cpu"]
+        if torch.accelerator.is_available():
+            kind = torch.accelerator.current_accelerator().type
+            there += [f"{kind}:{i}" for i in range(torch.accelerator.device_count())]
+        reason = str(error).partition("\n")[0]
+        raise LoadError(
+            f"there is no device={device} on this machine ({reason}): choose {' or '.join(there)}, or leave it out"
+        ) from error
 
 
 def _unshared(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -53,6 +53,7 @@ def upload(
     """Create the model repository if need be and upload a folder in one commit; its URL. Raises HubError."""
     from huggingface_hub import HfApi, errors, get_token
 
+    check_id(repo_id)
     if not (token or get_token()):
         raise HubError(f"{repo_id!r} could not be pushed: you are not logged in. {LOG_IN}")
     api = HfApi(token=token)
@@ -79,6 +80,12 @@ def upload(
         raise
     except Exception as error:
         raise HubError(f"{repo_id!r} could not be pushed: {advice(error, repo_id, branch)}") from error
+
+
+def check_id(repo_id: str) -> None:
+    """Raise HubError for what is no place to push to."""
+    if not isinstance(repo_id, str) or not re.fullmatch(r"[\w.-]+/[\w.-]+", repo_id):
+        raise HubError(f"{repo_id!r} is not a valid Hub id to push to: give 'user/name', with your user name first")
 
 
 def advice(error: Exception, repo_id: str, revision: str | None) -> str:

@@ -143,9 +143,10 @@ def push(
     """
     from huggingface_hub import HfApi, errors, get_token
 
-    from genlab.hub import LOG_IN, TIMEOUT, advice
+    from genlab.hub import LOG_IN, TIMEOUT, advice, check_id
 
     app = find(name)
+    check_id(repo_id)
     if not (token or get_token()):
         raise HubError(f"the Space {repo_id!r} could not be pushed: you are not logged in. {LOG_IN}")
     api, owner = HfApi(token=token), repo_id.split("/")[0]

@@ -82,6 +82,8 @@ def test_wrong_commands_are_met_with_the_right_one(capsys):
         "sample x --out y.png -n 0",
         "sample x --out y.png --label seven",
         "sample x --out y.png --guidance nan",
+        "sample x --out y.png --seed 1.5",
+        "sample x --out y.png --seed 18446744073709551616",
         "demo --port 70000",
         "demo --port http",
         "train",
@@ -171,6 +173,25 @@ def test_info_shows_measured_figures(ddpm, capsys):
     assert re.search(r"FID.*2\.50 ± 0\.10", shown) and "KID" not in shown
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        "\xff",
+        '{"metrics": 3}',
+        '{"metrics": [{"value": 1.0}]}',
+        '{"metrics": [{"name": "fid", "value": "2"}]}',
+    ],
+)
+def test_info_goes_on_past_a_broken_record(ddpm, text, capsys):
+    (Path(ddpm) / "metrics.json").write_bytes(text.encode("latin-1"))
+    assert cli.main(["info", ddpm]) == 0
+    shown = capsys.readouterr().out
+    assert f"{Path(ddpm) / 'metrics.json'} is no record" in shown and "genlab evaluate" in shown
+    assert f'genlab.from_pretrained("{ddpm}")' in shown
+
+
 def test_sample_saves_what_python_draws(ddpm, tmp_path, capsys):
     out, again, other = (tmp_path / name for name in ("a.png", "b.png", "c.png"))
     knobs = "-n 4 --label 1,2 --guidance 1 --steps 3 --seed 5".split()
@@ -194,7 +215,9 @@ def test_sample_explains_what_it_cannot_do(ddpm, mlp, tmp_path, capsys):
     assert "at most 2500" in user_error(capsys, "sample", ddpm, "--out", out, "-n", "100000")
     assert ".png" in user_error(capsys, "sample", ddpm, "--out", str(tmp_path / "x.jpg"))
     assert "no folder" in user_error(capsys, "sample", ddpm, "--out", str(tmp_path / "no" / "x.png"))
-    assert "cuda:77" in user_error(capsys, "sample", ddpm, "--out", out, "--device", "cuda:77")
+    said = user_error(capsys, "sample", ddpm, "--out", out, "--device", "cuda:77")
+    assert "there is no device=cuda:77 on this machine" in said and "choose cpu" in said and said.count("\n") == 1
+    assert "without --label it has no effect" in user_error(capsys, "sample", ddpm, "--out", out, "--guidance", "3")
     assert "draws no samples" in user_error(capsys, "sample", mlp, "--out", out)
     assert not list(tmp_path.glob("x.*"))
 
@@ -256,6 +279,17 @@ def test_push_loads_the_model_and_prints_the_address(mlp, monkeypatch, capsys):
     assert cli.main(["push", mlp, "me/mlp", "--branch", "try", "--message", "First try"]) == 0
     assert calls == [("me/mlp", {"private": False, "branch": "try", "commit_message": "First try"})]
     assert capsys.readouterr().out.strip() == "https://hub/me/mlp"
+
+
+def test_push_asks_for_user_and_name(mlp, capsys, monkeypatch):
+    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("asked the network"))
+    for argv in (["push", mlp, "nouser"], ["space", "push", "guidance", "nouser"]):
+        assert "'nouser' is not a valid Hub id to push to: give 'user/name'" in user_error(capsys, *argv)
+
+
+def test_an_empty_name_to_start_from_is_refused(capsys, tmp_path):
+    said = user_error(capsys, "train", "ddpm_digits", "--init", "", "--run-dir", str(tmp_path / "run"))
+    assert "non-empty" in said and not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("command", ["cards", "spaces"])

@@ -104,7 +104,7 @@ def test_dtype_and_device_can_be_asked_for(saved):
     refused(saved, "device=teapot", device="teapot")
     refused(saved, "dtype=torch.int8", dtype=torch.int8)
     if not torch.cuda.is_available():
-        refused(saved, "device=cuda", device="cuda")
+        refused(saved, "no device=cuda on this machine", device="cuda")
 
 
 def test_tensors_that_share_memory_are_saved_whole(tmp_path):
