@@ -372,7 +372,7 @@ def build() -> gr.Blocks:
                 with gr.Tab("Our digits"):
                     lesson(app)
                 with gr.Tab("Any pipeline"):
-                    pipeline_tab.build_tab()
+                    pipeline_tab.build_tab(app)
         else:
             lesson(app)
         endpoints()

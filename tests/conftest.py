@@ -3,6 +3,7 @@
 With GENLAB_REQUIRE_BROWSER=1 (CI) a skipped browser test is a failure, and so is a run without any.
 """
 
+import importlib
 import os
 import shutil
 import signal
@@ -17,6 +18,9 @@ from jaxtyping import install_import_hook
 # user, whose own errors for wrong input are what their tests look at.
 MATHEMATICS = ["genlab.data", "genlab.metrics", "genlab.models", "genlab.nn", "genlab.ops"]
 install_import_hook(MATHEMATICS, "shapes.check")
+# At once, not when a server's threads come to it: Python 3.11 may fail when two threads parse at the same time.
+for module in ("data", "metrics", "models.classic", "models.diffusion"):
+    importlib.import_module(f"genlab.{module}")
 
 # A run started in the background inherits an ignored Ctrl-C, and so would every process that the tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -2,7 +2,7 @@
 
     if offered():
         with gr.Tab("Your own pipeline"):
-            build_tab()
+            build_tab(app)
 
 At home any Hub id or folder may be named. Strangers choose among GENLAB_PIPELINES; without it the tab is not offered.
 """
@@ -24,7 +24,7 @@ from genlab.ui import limits
 from genlab.ui.frame import Frame, frame, markdown
 from genlab.ui.knobs import Choice, Knobs, Number
 from genlab.ui.media import picture_file
-from genlab.ui.panels import call_text, python_text
+from genlab.ui.panels import call_text, equation, python_text
 from genlab.ui.runs import Run, Runs
 from genlab.ui.shelf import gpu, seeded
 
@@ -47,7 +47,7 @@ WELCOME = """
 CPU, and shows as it forms. Only safetensors are read; no code that comes with a pipeline is run.</p></div></div>
 """
 EASEL = """
-.gl-painting, .gl-empty { display: block; width: 100%; max-width: 640px; aspect-ratio: 1; margin: 0 auto;
+.gl-painting, .gl-empty { display: block; width: 100%; max-width: min(640px, 66vh); aspect-ratio: 1; margin: 0 auto;
   border: 1px solid var(--border-color-primary); border-radius: 4px; background: var(--background-fill-secondary);
   object-fit: contain; }
 .gl-empty { display: grid; place-items: center; padding: 32px; color: var(--body-text-color-subdued); }
@@ -155,6 +155,19 @@ def python(source: str, prompt: str, negative: str, values: dict) -> str:
     )
 
 
+def law(values: dict) -> str:
+    """The equation of guidance at these knobs."""
+    rho = values["guidance"]
+    now = {
+        r"\rho": f"**{rho:g}** (guidance_scale {1 + rho:g})",
+        r"\epsilon_\theta(x_t, y, t)": "told the prompt",
+        r"\epsilon_\theta(x_t, t)": "told the negative prompt, or nothing" if rho else "not computed at rho = 0",
+        r"\epsilon^*": f"{1 + rho:g} × told − {rho:g} × untold" if rho else "as told",
+        "t": f"{values['steps']} steps",
+    }
+    return equation("diffusion", "ClassifierFreeGuidance", now)
+
+
 def picture(image, alt: str, final: bool) -> str:
     """An `<img>` of a PIL image: a light preview, or the whole thing, to be saved as it is."""
     kind, options = ("png", {}) if final else ("webp", {"quality": 70})
@@ -175,8 +188,8 @@ def say(text: str, error: bool = False) -> str:
 # -- the tab -----------------------------------------------------------------------------------------------------------
 
 
-def build_tab() -> None:
-    """The tab's content, in the present gradio context, with its events and its endpoint."""
+def build_tab(app) -> None:
+    """The tab's content, in the present context of the gradio app, with its events and its endpoint."""
     RUNS.seconds = limits.limits().seconds
     kinds = knobs()
     with frame() as page:
@@ -185,8 +198,10 @@ def build_tab() -> None:
             stage = gr.HTML(WELCOME, css_template=EASEL, apply_default_css=False)
             status = gr.HTML(say(""), apply_default_css=False)
             page.suggest(TRY)
-        with page.below, gr.Accordion("Python that paints what you see", open=False):
-            code = markdown()
+        with page.below:
+            told = markdown()
+            with gr.Accordion("Python", open=False):
+                code = markdown()
 
     def run(request: gr.Request, source, prompt, negative, *values):
         values = kinds.clean(dict(zip(kinds, values, strict=True)))
@@ -210,7 +225,8 @@ def build_tab() -> None:
                         shown[stage] = picture(image, alt, final=step == of)
                     yield shown
             if not present.replaced:
-                yield {status: say(_ending(present, *last)), code: python(source, prompt, negative, values)}
+                text = python(source, prompt, negative, values)
+                yield {status: say(_ending(present, *last)), told: law(values), code: text}
         except GenlabError as error:
             yield {status: say(str(error), error=True)}
 
@@ -244,7 +260,7 @@ def build_tab() -> None:
         start.then(
             run,
             [source, prompt, negative, *values],
-            [stage, status, code],
+            [stage, status, told, code],
             show_progress="hidden",
             api_visibility="private",
             trigger_mode="multiple",
@@ -252,6 +268,7 @@ def build_tab() -> None:
             concurrency_id="pipeline",
         )
     page.stop.click(over, **quick)
+    app.load(lambda: law(kinds.defaults()), None, told, **quick)  # it needs torch, and so comes after the page
     gr.api(pipeline_sample, api_name="pipeline_sample", concurrency_limit=1, concurrency_id="pipeline")
 
 

@@ -27,7 +27,7 @@ with gr.Blocks(**limits.blocks_kwargs()) as demo, page("Guidance", "A lesson.", 
         gr.Markdown("elsewhere")
     if pipeline_tab.offered():
         with gr.Tab("Your own pipeline"):
-            pipeline_tab.build_tab()
+            pipeline_tab.build_tab(demo)
 demo.queue(**limits.queue_kwargs())
 demo.launch(prevent_thread_lock=True, quiet=True, **limits.launch_kwargs(), **look())
 print(demo.local_url, flush=True)
@@ -243,7 +243,7 @@ def test_a_visitor_paints_stops_and_errs(home, folder, browser):
     page.locator('img[alt*="step 25 of 25, rho 6.5, seed 42"]').wait_for()
     assert painting.get_attribute("src") == first  # the same knobs, the same picture
 
-    page.get_by_role("button", name="Python that paints what you see").click()
+    page.get_by_role("button", name="Python").click()
     assert f"from_pretrained('{folder}')" in page.locator(".gl-below:visible code").last.inner_text()
 
     steps = page.get_by_label("number input for Steps")
