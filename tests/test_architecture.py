@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "reading": {"names"},
     "core": {"", "names", "hub", "cards", "reading"},
     "facts": set(),
-    "figures": set(),
+    "figures": {"names"},
     "generated": {"names"},
     "ops": set(),
     "nn": set(),
