@@ -17,7 +17,7 @@ from genlab.data import digits
 from genlab.evaluate import Job, evaluate, recipe_of
 from genlab.figures import Metric
 from genlab.models.classic import MLP, MLPConfig
-from genlab.names import METRICS, GenlabError, LoadError
+from genlab.names import GOLDEN, METRICS, GenlabError, LoadError, list_pretrained
 from genlab.recipes.ddpm_digits import RECIPE, NearestDigit
 
 TRAIN = "train ddpm_digits --set steps=4 config.widths=8 config.embedding=8 batch_size=16 tracker=none".split()
@@ -231,3 +231,12 @@ def test_the_nearest_digit_judges_well():
     features, logits = judge.see(test["image"].float() / 255)
     assert features.shape == (360, 64) and logits.shape == (360, 10)
     assert (logits.argmax(1) == test["label"]).float().mean() > 0.96
+
+
+@pytest.mark.parametrize("entry", list_pretrained(), ids=lambda entry: entry.name)
+def test_bundled_weights_give_their_golden_outputs(entry):
+    with torch.no_grad():
+        found = recipe_of(entry.folder).golden(from_pretrained(entry.folder))
+    golden = load_file(entry.folder / GOLDEN)
+    assert golden.keys() == found.keys()
+    assert all(torch.allclose(golden[key], found[key], rtol=1e-3, atol=1e-4) for key in golden)

@@ -1,4 +1,5 @@
-"""How a generator of labelled pictures is measured: by the judge's reading of them, and by the judge's features."""
+"""How recipes measure: a generator of labelled pictures by the judge's reading of them and by the judge's features, a
+classifier by its errors, a diffusion model by its bound as well."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -110,23 +111,16 @@ NOTES = {
 }
 
 
-@torch.no_grad()
-def surest_and_least(model: Model) -> Tensor:
-    """Of 500 digits that ddpm-mnist drew without guidance: for each class that was asked for, the one whose class this
-    classifier is surest of (first row), and the one it doubts most (second row)."""
-    ddpm, label = from_pretrained("ddpm-mnist"), torch.arange(500) % 10
-    generator = torch.Generator().manual_seed(0)
-    knobs = {"steps": 20, "sampler": "dpm++", "generator": generator}
-    image = torch.cat([ddpm.sample(len(part), label=part, **knobs) for part in label.split(250)])
-    sure = model(image).softmax(dim=1).gather(1, label[:, None])[:, 0].view(50, 10)
-    image = image.view(50, 10, *image.shape[1:])
-    return torch.stack([image[rank, torch.arange(10)] for rank in (sure.argmax(dim=0), sure.argmin(dim=0))])
-
-
-def classifier_error(model: Model, data: dict[str, Tensor], dataset: str) -> list[Metric]:
-    """Test error in percent, with the standard error of a share of that many examples."""
+def classifier_error(
+    predict: Callable[[Tensor], Tensor],
+    data: dict[str, Tensor],
+    dataset: str,
+    settings: dict | None = None,
+    headline: bool = True,
+) -> list[Metric]:
+    """Test error of pictures' logits in percent, with the standard error of a share of that many examples."""
     n = len(data["label"])
-    error = metrics.error_rate(model, data["image"], data["label"])
+    error = metrics.error_rate(predict, data["image"], data["label"])
     test_error = Metric(
         name="test_error",
         value=100 * error,
@@ -136,7 +130,8 @@ def classifier_error(model: Model, data: dict[str, Tensor], dataset: str) -> lis
         samples=n,
         dataset=dataset,
         split="test",
-        headline=True,
+        settings=settings or {},
+        headline=headline,
         note="spread: the standard error of a share; one training run",
     )
     return [test_error]

@@ -6,6 +6,7 @@ from torch import Tensor
 from genlab.data import digits
 from genlab.evaluate import Job
 from genlab.models.diffusion import DDPM, DDPMConfig
+from genlab.recipes._digits import classes_by_rho, four_of_each, golden_noise
 from genlab.recipes._judge import Judge, bits_per_dim
 from genlab.train import Recipe
 
@@ -42,27 +43,6 @@ def evaluate(model, samples=None):
         yield Job(f"rho={rho:g}", lambda rho=rho: figures(rho))
 
 
-def golden(model):
-    generator = torch.Generator().manual_seed(0)
-    x_t, t = torch.randn(4, 1, 8, 8, generator=generator), torch.tensor([1, 250, 500, 1000])
-    return {"x_t": x_t, "t": t, "eps": model.noise(x_t, t, torch.tensor([0, 3, 9, 10]))}
-
-
-def samples(model):
-    """Ten columns of classes; rows of rho 0, 1, 4 from the same noise."""
-    rows = []
-    for rho in (0.0, 1.0, 4.0):
-        generator = torch.Generator().manual_seed(0)
-        rows.append(model.sample(10, label=list(range(10)), guidance=rho, steps=50, generator=generator))
-    return torch.stack(rows)
-
-
-def preview(model):
-    """Four of each class, in ten columns."""
-    images = model.sample(40, label=[i % 10 for i in range(40)], steps=20, generator=torch.Generator().manual_seed(0))
-    return images.unflatten(0, (4, 10))
-
-
 RECIPE = Recipe(
     name="ddpm-digits",
     summary="Draws 8 x 8 handwritten digits from noise: a diffusion model to train in a minute, without a network.",
@@ -73,14 +53,14 @@ RECIPE = Recipe(
     steps=1_000,
     batch_size=64,
     lr=2e-3,
-    ema=0.995,  # averages the last 200 steps: few, since there are few
+    ema=0.995,  # averages the last 200 steps or so, of few
     validate_every=250,
     checkpoint_every=250,
-    preview=preview,
+    preview=four_of_each,
     published=False,  # a try that anyone can repeat in a minute needs no weights to download
     evaluate=evaluate,
-    golden=golden,
-    samples=samples,
+    golden=golden_noise,
+    samples=classes_by_rho,
     intended_use="A first try of training and guidance on any machine; tests. Teaching.",
     limits="Digits of 8 x 8 grey pixels only, learned from 1,437 examples.",
     snippet="""import genlab

@@ -1,21 +1,15 @@
 """mlp-mnist: what a plain network makes of digits, without convolutions or augmentation."""
 
-import torch
-
 from genlab.data import mnist
 from genlab.evaluate import Job
 from genlab.models.classic import MLP, MLPConfig
-from genlab.recipes._judge import classifier_error, surest_and_least
+from genlab.recipes._digits import golden_logits, surest_and_least
+from genlab.recipes._judge import classifier_error
 from genlab.train import Recipe
 
 
 def evaluate(model, samples=None):
     yield Job("test error", lambda: classifier_error(model, mnist.load("test"), mnist.HUB_ID))
-
-
-def golden(model):
-    image = torch.rand(4, 1, 28, 28, generator=torch.Generator().manual_seed(0))
-    return {"image": image, "logits": model(image)}
 
 
 RECIPE = Recipe(
@@ -24,14 +18,14 @@ RECIPE = Recipe(
     model=MLP,
     config=MLPConfig(widths=(512, 512)),
     data=mnist.splits,
-    steps=10_000,  # 23 passes: with half of the units dropped, learning is slow but does not overfit
+    steps=10_000,  # 23 passes
     batch_size=128,
     lr=1e-3,
     weight_decay=1e-2,
     ema=0.999,
     validate_every=2_000,
     evaluate=evaluate,
-    golden=golden,
+    golden=golden_logits,
     samples=surest_and_least,
     dataset=mnist.HUB_ID,
     intended_use="A baseline beside cnn-mnist: same data, no convolutions, no augmentation. Teaching.",

@@ -2,44 +2,34 @@
 
 import torch
 
-from genlab import metrics
 from genlab.core import from_pretrained
 from genlab.data import mnist
 from genlab.evaluate import Job
-from genlab.figures import Metric
 from genlab.models.diffusion import NoisyClassifier, NoisyClassifierConfig
+from genlab.recipes._judge import classifier_error
 from genlab.train import Recipe
 
 
 def evaluate(model, samples=None):
     for t in (0, 200, 400, 600, 800):
-        yield Job(f"test error at t={t}", lambda t=t: [test_error(model, t)])
+        yield Job(
+            f"test error at t={t}",
+            lambda t=t: classifier_error(
+                through_noise(model, t), mnist.load("test"), mnist.HUB_ID, {"t": t}, headline=t in (0, 400)
+            ),
+        )
 
 
-def test_error(model, t: int) -> Metric:
-    """Of the test set noised to time t."""
-    data, generator = mnist.load("test"), torch.Generator().manual_seed(t)
-    n = len(data["label"])
+def through_noise(model, t: int):
+    """Pictures to the logits of what they are when noised to time t."""
+    generator = torch.Generator().manual_seed(t)
     alpha, sigma = model.schedule.alpha[t], model.schedule.sigma[t]
 
     def predict(image):
         noise = torch.randn(image.shape, generator=generator)
         return model(alpha * (2 * image - 1) + sigma * noise, torch.full((len(image),), t))
 
-    error = metrics.error_rate(predict, data["image"], data["label"])
-    return Metric(
-        name="test_error",
-        value=100 * error,
-        spread=100 * (error * (1 - error) / n) ** 0.5,
-        unit="%",
-        better="lower",
-        samples=n,
-        dataset=mnist.HUB_ID,
-        split="test",
-        settings={"t": t},
-        headline=t in (0, 400),
-        note="spread: the standard error of a share; one training run",
-    )
+    return predict
 
 
 def golden(model):
