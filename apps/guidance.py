@@ -494,25 +494,23 @@ def lesson(app: gr.Blocks) -> None:
     quick = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     sliders = [made[name].release for name, knob in KNOBS.items() if isinstance(knob, ui.Number) and not knob.box]
     starts = [
-        (refresh, app.load(restore, None, [*knobs, pad, view, tabs], **quick)),
         (refresh, gr.on([*sliders, made["label"].input, made["sampler"].input, pad.input], moved, **quick)),
         (run, frame.generate.click(fresh, [made["seed"], made["lock"], view, on_stage], made["seed"], **quick)),
     ]
     for name, chip in frame.chips.items():
         starts.append((run, chip.click(suggestion(TRY[name]), [made["seed"], made["n"]], knobs, **quick)))
+    state = [view, pad, runs_so_far, on_stage, *knobs]
+    shown = [*films.values(), runs_so_far, on_stage, *panels]
+    queued = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
+    queued |= {"concurrency_limit": 2, "concurrency_id": "guidance"}
+    # The link names a view, and so does a tab: either way the change of view is what runs, once. No event that runs
+    # nothing is queued beside it: as it ends, gradio closes the page's stream, now and then under the one that follows.
+    app.load(restore, None, [*knobs, pad, view, tabs], **quick)
     for tab, name in ((first, WATCH), (second, SWEEP), (third, DRAW)):
-        starts.append((refresh, tab.select(opened(name), view, view, **quick)))
+        tab.select(opened(name), view, view, **quick)
+    view.change(refresh, state, shown, **queued)
     for function, start in starts:
-        start.then(
-            function,
-            [view, pad, runs_so_far, on_stage, *knobs],
-            [*films.values(), runs_so_far, on_stage, *panels],
-            show_progress="hidden",
-            api_visibility="private",
-            trigger_mode="multiple",
-            concurrency_limit=2,
-            concurrency_id="guidance",
-        )
+        start.then(function, state, shown, **queued)
     frame.stop.click(over, js=ui.STOPPING, **quick)
     app.load(introduce, None, [source, card], **quick)
 
