@@ -55,12 +55,19 @@ class Frame:
 
 
 @contextmanager
-def page(title: str, summary: str, family: str, home: str = "/") -> Iterator[None]:
-    """A page in the house's look, under its title and one-sentence lesson. `home` is where its gallery stands."""
+def page(title: str, summary: str, family: str, home: str = "/", models: Sequence[str] = ()) -> Iterator[None]:
+    """A page in the house's look, under its title and one-sentence lesson.
+
+    home: where its gallery stands. models: the pretrained models it shows; the header leads to the first one's card.
+    """
+    card = "".join(
+        f'<a href="card?name={escape(name)}" title="How {escape(name)} was made and measured">Model card</a>'
+        for name in models[:1]
+    )
     with gr.Column(elem_classes=f"gl-page gl-{family}"):
         gr.HTML(
             f'<header class="gl-header"><nav><a href="{escape(home)}">genlab</a> / {escape(family.replace("_", " "))}'
-            '<span><button type="button" data-gl="link">Copy link</button>'
+            f'<span>{card}<button type="button" data-gl="link">Copy link</button>'
             '<button type="button" data-gl="dark">Light / dark</button></span></nav>'
             f"<h1>{escape(title)}</h1><p>{escape(summary)}</p></header>",
             apply_default_css=False,

@@ -28,6 +28,13 @@ function sort(button) {
 }
 
 find?.addEventListener("input", search);
+find?.addEventListener("keydown", (event) => {
+  if (event.key === "Enter") element.querySelector("a[data-find]:not([hidden]), tr[data-find]:not([hidden]) a")?.click();
+  if (event.key !== "Escape" || !find.value) return;
+  event.preventDefault(); // some browsers clear the field by themselves, and then tell nobody
+  find.value = "";
+  search();
+});
 element.addEventListener("click", (event) => {
   const button = event.target.closest("[data-sort]");
   if (button) sort(button);
