@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 
 # Before gradio is imported anywhere: it calls home unless it finds exactly this.
@@ -24,7 +25,6 @@ from genlab.names import GenlabError, did_you_mean, list_pretrained, require, ro
 from genlab.spaces import SITE, App, list_apps
 
 PORTS = range(7860, 7880)
-BARE = "\n.nav-holder { display: none !important; }"  # our own header leads home; gradio's bar would say it again
 MCP = "/gradio_api/mcp/"  # where gradio puts it
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -115,13 +115,16 @@ def site(names: Sequence[str] | None = None):
         if app.name in built:
             with demo.route(app.title, f"/{app.name}", show_in_navbar=False):
                 built[app.name].render()
-                _name_page(demo, app.title)
+                _name_page(demo, json.dumps(app.title))
     with demo.route("Card", "/card", show_in_navbar=False):
         _card_page(demo, models)
     demo.queue(**limits.queue_kwargs())
-    dress = look()
-    dress["css"] += BARE
-    return demo, {**limits.launch_kwargs(), **dress, "mcp_server": importlib.util.find_spec("mcp") is not None}
+    options = limits.launch_kwargs() | look() | {"mcp_server": importlib.util.find_spec("mcp") is not None}
+    options["css"] += (Path(limits.__file__).parent / "site.css").read_text(encoding="utf-8")
+    places = {} if alone else {"the gallery": ""}
+    places |= {app.title: "" if alone else app.name for app in lessons if not app.trouble}
+    options["app_kwargs"]["exception_handlers"] = {404: _not_found(places)}
+    return demo, options
 
 
 def load_app(name: str) -> ModuleType:
@@ -154,8 +157,24 @@ def _chosen(names: Sequence[str] | None) -> list[App]:
 
 
 def _name_page(demo, title: str) -> None:
-    """The browser's title of the page being built; gradio itself knows one for the whole site."""
-    demo.load(None, js=f"() => {{ document.title = {json.dumps(f'{title} · {SITE}')} }}")
+    """The browser's title of the page being built, as JavaScript; gradio itself knows one for the whole site."""
+    demo.load(None, js=f"() => {{ document.title = {title} + {json.dumps(f' · {SITE}')} }}")
+
+
+def _not_found(places):
+    """What answers where there is nothing: a page for people, JSON for programs."""
+    from fastapi.exception_handlers import http_exception_handler
+    from fastapi.responses import HTMLResponse
+
+    from genlab.ui.gallery import missing
+
+    async def answer(request, error):
+        if "text/html" not in request.headers.get("accept", ""):
+            return await http_exception_handler(request, error)
+        home = request.scope.get("root_path", "").rstrip("/") + "/"
+        return HTMLResponse(missing(request.scope["path"], home, places), 404)
+
+    return answer
 
 
 def _card_page(demo, models) -> None:
@@ -174,10 +193,11 @@ def _card_page(demo, models) -> None:
         return header(name), f"# {name}\n\n{card_markdown(cards[name])}"
 
     family = next(iter(cards.values())).family if len({m.family for m in models}) == 1 else ""
-    with gr.Column(elem_classes=f"gl-page gl-below {f'gl-{family}' if family else ''}"):
+    with gr.Column(elem_classes=f"gl-page gl-below gl-card-page {f'gl-{family}' if family else ''}"):
         top = gr.HTML(header("card"), apply_default_css=False)
         text = markdown()
-    _name_page(demo, "Card")
+    asked = 'new URLSearchParams(location.search).get("name")'
+    _name_page(demo, f'({json.dumps(list(cards))}.find((name) => name === {asked}) ?? "No such card")')
     demo.load(show, None, [top, text], queue=False, show_progress="hidden", api_visibility="private")
 
 

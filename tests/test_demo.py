@@ -38,11 +38,12 @@ MODELS = {models!r}
 def build():
     import sys
     import gradio as gr
+    from genlab import ui
     assert "torch" not in sys.modules, "the page must not wait for torch"
     def {name}_echo(x: str) -> str:
         return x + "!"
 
-    with gr.Blocks() as page:
+    with gr.Blocks() as page, ui.page(TITLE, SUMMARY, FAMILY, models=MODELS):
         x = gr.Textbox(label="Say")
         y = gr.Textbox(label="Heard")
         gr.Button("Go").click({name}_echo, x, y, api_name="{name}_echo")
@@ -70,6 +71,10 @@ What {name} is, in a sentence.
 $$x_t = \\alpha_t x_0$$
 
 - \\\\( \\alpha_t \\\\): what is left of the picture
+
+```python
+digits = genlab.from_pretrained("{name}").sample(16, label=7, guidance=1.0, steps=50)
+```
 """
 
 
@@ -410,11 +415,16 @@ def test_from_the_gallery_to_an_app_and_back(page):
     assert card.locator("img").evaluate("img => img.complete && img.naturalWidth > 0")
     assert "Not available here: it needs <a moon>" in page.locator(".gl-broken").inner_text()
     assert not page.locator("nav a", has_text="Home").is_visible()  # gradio's own bar
+    assert not page.locator("footer").is_visible()  # gradio's list of functions: this page has none
     card.click()
     page.get_by_label("Say").fill("hello")
     page.get_by_role("button", name="Go", exact=True).click()
     page.wait_for_function("[...document.querySelectorAll('textarea, input')].some(n => n.value === 'hello!')")
     assert page.title() == "Guidance · genlab"
+    page.get_by_role("link", name="Model card").click()
+    page.get_by_role("heading", name="tiny-ddpm").wait_for()
+    page.go_back()
+    page.get_by_role("button", name="Use via API").wait_for()
     page.go_back()
     page.get_by_role("heading", name="Pretrained models").wait_for()
 
@@ -442,8 +452,12 @@ def test_search_and_order(page):
     search = page.get_by_role("searchbox")
     search.fill("nothing of the kind")
     assert page.locator(".gl-none").inner_text() == "Nothing here is called “nothing of the kind”."
-    search.fill("")
+    page.keyboard.press("Escape")
     assert page.locator("tbody tr:visible").count() == 3
+    page.keyboard.type("judge")
+    page.keyboard.press("Enter")
+    page.get_by_label("Say").wait_for()
+    assert page.title() == "The judge · genlab"
 
 
 @pytest.mark.browser
@@ -457,8 +471,10 @@ def test_a_card_is_read_on_the_site(page, site):
     page.wait_for_function("document.querySelector('img[alt=Samples]').naturalWidth > 0")
     assert page.locator(".katex").count() == 2  # one formula on its own line, one within a sentence
     assert "license" not in page.locator(".prose").first.inner_text()
+    assert page.title() == "tiny-ddpm · genlab"
     page.goto(f"{site}/card?name=../../etc", wait_until="domcontentloaded")
     page.get_by_text("There is no model of that name here").wait_for()
+    assert page.title() == "No such card · genlab"
     page.get_by_role("link", name="untold").click()
     page.get_by_text("has no card yet").wait_for()
     page.get_by_role("link", name="genlab", exact=True).click()
@@ -483,7 +499,27 @@ def test_dark_stays_on_the_next_page(page):
 
 @pytest.mark.browser
 @pytest.mark.slow
+@pytest.mark.parametrize("address", ["nowhere", "guidance/deeper/<b>", "gradio_api/nothing"])
+def test_an_address_that_leads_nowhere_leads_home(browser, site, address):
+    context = browser.new_context()
+    page = context.new_page()
+    assert page.goto(f"{site}/{address}").status == 404
+    assert page.title() == "Not found · genlab"
+    assert f"Nothing is at /{address}." in page.locator("main").inner_text()
+    assert page.locator("main a").all_inner_texts() == ["the gallery", "Guidance", "The judge"]
+    page.get_by_role("link", name="The judge").click()
+    page.get_by_label("Say").wait_for()
+    context.close()
+
+
+@pytest.mark.browser
+@pytest.mark.slow
 def test_on_a_phone_nothing_is_cut_off(page):
     page.set_viewport_size({"width": 390, "height": 844})
     assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
     assert page.locator(".gl-card").first.bounding_box()["width"] > 340
+    page.get_by_role("link", name="tiny-ddpm").click()
+    code = page.locator(".prose pre")
+    code.wait_for()
+    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    assert code.evaluate("node => node.scrollWidth > node.clientWidth"), "a long line scrolls inside its block"

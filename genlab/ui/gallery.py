@@ -5,10 +5,11 @@ Plain HTML from what the apps and the cards say of themselves; search and order 
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from string import Template
 from urllib.parse import quote
 
 from genlab.figures import Metric, label, value
@@ -61,7 +62,7 @@ def html(lessons: Sequence[Lesson], models: Sequence[Pretrained]) -> str:
         "<p>Each lesson lets you turn the knobs of a model and watch what it does. The pictures are computed as you "
         "look, by weights that load in one line of Python.</p></div>"
         '<input type="search" class="gl-search" placeholder="Search lessons and models" '
-        'aria-label="Search lessons and models" autocomplete="off"></div>'
+        'aria-label="Search lessons and models" aria-keyshortcuts="/" autocomplete="off"></div>'
         f'<div class="gl-shelves{alone}">{sections}</div>{_table(models, lessons)}'
         '<p class="gl-none" role="status" hidden></p></div>'
     )
@@ -181,7 +182,14 @@ def headlines(folder: Path) -> list[Metric]:
 def no_card(names: Iterable[str]) -> str:
     """What stands where a card was asked for that does not exist: the way to those that do."""
     links = ", ".join(f'<a href="card?name={quote(name)}">{escape(name)}</a>' for name in names)
-    return f"<p>There is no model of that name here. There are: {links}.</p>"
+    return f"<h1>There is no such card</h1><p>There is no model of that name here. There are: {links}.</p>"
+
+
+def missing(path: str, home: str, places: Mapping[str, str]) -> str:
+    """The whole page for an address that leads nowhere. `home` is the site's root, `places` titles and addresses."""
+    links = ", ".join(f'<a href="{escape(home + address)}">{escape(title)}</a>' for title, address in places.items())
+    page = Template((HERE / "missing.html").read_text(encoding="utf-8"))
+    return page.substitute(home=escape(home), path=escape(path[:80]), links=links)
 
 
 def card_markdown(model: Pretrained) -> str:
