@@ -231,9 +231,9 @@ def _place(hardware: str) -> str:
 
 
 def _legs(training: dict) -> str:
-    """One sentence on a training that went on with other settings than it began with."""
+    """One sentence on a training that went on with other settings than it began with. `null`: nobody wrote them down."""
     legs = [
-        f"from step {number(leg['from_step'])} with {settings(leg['set']) or 'those of the recipe'}"
+        f"from step {number(leg['from_step'])} with {settings(leg['set'] or {}) or 'settings that are not on record'}"
         for leg in training.get("legs") or ()
     ]
     return f"The settings changed on the way: {_plain('; '.join(legs))}." if legs else ""

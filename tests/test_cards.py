@@ -167,15 +167,13 @@ def test_a_recipes_card_measures_both_what_training_writes_and_these_weights():
 
 
 def test_a_training_that_changed_on_the_way_says_so(tmp_path, monkeypatch):
-    legs = [{"from_step": 0, "set": {}}, {"from_step": 3_000, "set": {"lr": 5e-4, "batch_size": 256}}]
+    legs = [{"from_step": 0, "set": None}, {"from_step": 3_000, "set": {"lr": 5e-4, "batch_size": 256}}]
     monkeypatch.setitem(TRAINING, "legs", legs)
     monkeypatch.setitem(TRAINING, "note", "The log of the first day is lost.")
     monkeypatch.setitem(TRAINING, "hardware", "1 CPU cores (x86)")
     text = cards.render(save(tmp_path / "tiny", [AGREEMENT]))
-    assert (
-        "changed on the way: from step 0 with those of the recipe; from step 3,000 with lr 0.0005, batch size 256.\n"
-        in text
-    )
+    first, then = "from step 0 with settings that are not on record", "from step 3,000 with lr 0.0005, batch size 256"
+    assert f"\n\nThe settings changed on the way: {first}; {then}.\n" in text
     assert "\n\nThe log of the first day is lost.\n" in text
     assert "| hardware | 1 CPU core (x86) |" in text
 
