@@ -231,7 +231,7 @@ def _place(hardware: str) -> str:
 
 
 def _legs(training: dict) -> str:
-    """One sentence on a training that went on with other settings than it began with. `null`: nobody wrote them down."""
+    """One sentence on a training that went on with other settings than it began with. `null`: nobody noted them."""
     legs = [
         f"from step {number(leg['from_step'])} with {settings(leg['set'] or {}) or 'settings that are not on record'}"
         for leg in training.get("legs") or ()
