@@ -98,8 +98,13 @@ def _summary(folder: Path) -> str:
         text = (folder / CARD).read_text(encoding="utf-8")
     except OSError:
         return "(no card yet: genlab evaluate writes it)"
-    lines = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.S).splitlines()
+    lines = without_front_matter(text).splitlines()
     return next((line.strip() for line in lines if line.strip() and line.lstrip()[0] not in "#<!|"), "")
+
+
+def without_front_matter(card: str) -> str:
+    """A card's text as people read it, without the facts for the Hub between its first two rules."""
+    return re.sub(r"\A---\n.*?\n---\n", "", card, flags=re.S)
 
 
 def resolve(name: str | Path) -> Path | str:

@@ -23,7 +23,18 @@ from packaging.requirements import Requirement
 
 from genlab import __version__
 from genlab.generated import settle
-from genlab.names import CARD, CONFIG, METRICS, WEIGHTS, GenlabError, HubError, did_you_mean, list_pretrained, root
+from genlab.names import (
+    CARD,
+    CONFIG,
+    METRICS,
+    SAMPLES,
+    WEIGHTS,
+    GenlabError,
+    HubError,
+    did_you_mean,
+    list_pretrained,
+    root,
+)
 
 SITE = "genlab"
 CPU, ZERO = "cpu-basic", "zero-a10g"
@@ -50,7 +61,7 @@ LOOK = {  # of the thumbnail, by family: the Hub asks for an emoji and two of it
 # in a front matter, in the Hub's own order
 FIRST = ["title", "emoji", "colorFrom", "colorTo", "sdk", "sdk_version", "python_version", "app_file"]
 # in the weights' folders, what an app reads: the golden outputs are for tests only
-CARRIED = (CONFIG, WEIGHTS, METRICS, CARD, "samples.png")
+CARRIED = (CONFIG, WEIGHTS, METRICS, CARD, SAMPLES)
 # in the package, what no running app reads
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "_bundled", "recipes")
 MARK = "written by `genlab space build"

@@ -53,6 +53,8 @@ def evaluate(model, samples=None):
                     f"rho={rho:g} steps={steps} ddim",
                     lambda rho=rho, steps=steps: figures(guidance=rho, steps=steps, sampler="ddim"),
                 )
+    middle = {"guidance": 8.0, "steps": 20, "sampler": "ddim", "interval": (0.3, 0.8)}
+    yield Job("rho=8 steps=20 interval", lambda: figures(**middle))
     for scale in (1.0, 4.0):
         guide = {"classifier": from_pretrained("noisy-classifier-mnist", dtype=fast_dtype())}
         yield Job(

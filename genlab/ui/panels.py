@@ -1,12 +1,11 @@
 """The texts below the stage, written from the models themselves: equation, source, Python, card."""
 
-import re
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
 from genlab import figures
-from genlab.names import CARD, GenlabError, root
+from genlab.names import CARD, GenlabError, root, without_front_matter
 
 
 def equation(family: str, name: str, now: Mapping[str, str]) -> str:
@@ -48,7 +47,7 @@ def card_text(name: str) -> str:
     file = root() / "model_cards" / name / CARD
     if not file.is_file():
         return f"`{name}` has no card yet: `genlab evaluate {name}` writes it."
-    text = re.sub(r"\A---\n.*?\n---\n", "", file.read_text(encoding="utf-8"), flags=re.S)
+    text = without_front_matter(file.read_text(encoding="utf-8"))
     return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith(("![", "<img")))
 
 

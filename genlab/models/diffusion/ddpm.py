@@ -11,7 +11,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from genlab.core import Law, Model
-from genlab.models.diffusion.guidance import ClassifierFreeGuidance, ClassifierGuidance
+from genlab.models.diffusion.classifier_guidance import ClassifierGuidance
+from genlab.models.diffusion.guidance import ClassifierFreeGuidance
 from genlab.models.diffusion.samplers import Inpaint, Step, sampler_steps
 from genlab.models.diffusion.schedule import NoiseSchedule, check_schedule
 from genlab.nn.embeddings import sinusoidal

@@ -5,7 +5,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from genlab.core import Law
-from genlab.models.diffusion.classifier_guidance import ClassifierGuidance as ClassifierGuidance  # its address before
 from genlab.models.diffusion.denoiser import Denoiser, acts, checked, finite
 
 LAW = Law(
