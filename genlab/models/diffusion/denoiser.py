@@ -24,14 +24,14 @@ class Denoiser(Protocol):
 
 def finite(value: float, name: str) -> float:
     """The value of the knob `name`. Raises ValueError."""
-    if not (math.isfinite(value) and abs(value) <= 1e4):
-        raise ValueError(f"{name} is a finite number of at most 10000, not {value}")
+    if isinstance(value, str) or not (math.isfinite(value) and abs(value) <= 1e4):
+        raise ValueError(f"{name} is a finite number of at most 10000, not {value!r}")
     return value
 
 
 def checked(interval: tuple[float, float]) -> tuple[float, float]:
     """The interval as it is. Raises ValueError."""
-    low, high = interval
+    low, high = (finite(end, "an end of interval") for end in interval)
     if not 0 <= low <= high <= 1:
         raise ValueError(f"the guidance interval must satisfy 0 <= low <= high <= 1, not {interval}")
     return low, high

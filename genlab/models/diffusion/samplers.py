@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from genlab.core import Law
+from genlab.models.diffusion.denoiser import finite
 from genlab.models.diffusion.schedule import NoiseSchedule
 from genlab.names import require
 
@@ -102,7 +103,7 @@ def sampler_steps(
     """Walk from x_T at t = T to t = 0 in `steps` steps. Raises ValueError for an unknown sampler or a bad eta."""
     if sampler not in SAMPLERS:
         raise ValueError(f"sampler is one of {', '.join(map(repr, SAMPLERS))}, not {sampler!r}")
-    if not 0 <= eta <= 1:
+    if not 0 <= finite(eta, "eta") <= 1:
         raise ValueError(f"eta lies in [0, 1], not {eta}")
     schedule = denoiser.schedule
     times = spaced_times(schedule.timesteps, steps)
