@@ -43,7 +43,7 @@ def serve(
     """
     names = None if app in (None, SITE) else [app]
     _chosen(names)  # a wrong name or port is told before the seconds that gradio takes
-    port = find_port(port, host)
+    free = find_port(port, host)
     print("genlab is starting ...", flush=True)
     try:
         from genlab.ui import limits
@@ -52,10 +52,11 @@ def serve(
         demo, kwargs = site(names)
         _bypass_proxy()
         try:
-            with contextlib.redirect_stdout(io.StringIO()):  # gradio names the address for MCP first, even when quiet
-                demo.launch(server_name=host, server_port=port, prevent_thread_lock=True, quiet=True, **kwargs)
-        except OSError as error:  # somebody else took the port in the meantime
-            raise GenlabError(_taken(port, host)) from error
+            _launch(demo, free, host, kwargs)
+        except GenlabError:  # somebody else took the port in the meantime
+            if port is not None:
+                raise
+            _launch(demo, find_port(None, host), host, kwargs)
         address = demo.local_url.rstrip("/")
         print(f"genlab is at {address}   (Ctrl-C stops it)", flush=True)
         if demo.mcp_server:
@@ -202,6 +203,16 @@ def _card_page(demo, models) -> None:
 
 
 # -- the server --------------------------------------------------------------------------------------------------------
+
+
+def _launch(demo, port: int, host: str, kwargs: dict) -> None:
+    """Start the server there. Raises GenlabError if the port is taken; another call may then try another port."""
+    kwargs = kwargs | {"app_kwargs": dict(kwargs["app_kwargs"])}  # gradio writes into it
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # gradio names the address for MCP first, even when quiet
+            demo.launch(server_name=host, server_port=port, prevent_thread_lock=True, quiet=True, **kwargs)
+    except OSError as error:
+        raise GenlabError(_taken(port, host)) from error
 
 
 def find_port(port: int | None, host: str = "127.0.0.1") -> int:

@@ -364,6 +364,18 @@ def test_one_app_stands_at_the_root_and_ctrl_c_ends_it(copy):
 
 
 @pytest.mark.slow
+def test_a_port_that_is_taken_while_the_site_is_built_is_given_up(copy, taken):
+    code = f"from genlab import demo; find = demo.find_port; found = iter([{taken}])\n"
+    code += "demo.find_port = lambda port, host: next(found, None) or find(port, host)\ndemo.serve()"
+    process, url = start(copy, code)
+    try:
+        assert not url.endswith(f":{taken}")
+        assert "The working laboratory" in get(url)[1]
+    finally:
+        end(process)
+
+
+@pytest.mark.slow
 def test_a_space_starts_where_the_platform_says(copy, taken):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
