@@ -42,12 +42,12 @@ TRY = {  # the lesson in order; a knob that is not named goes back to its defaul
 }
 NOTICE = """
 ## What to notice
-- At rho = 0 the network is only *told* the class: strokes break, and now and then a digit reads as another (✗).
+- At rho = 0 the network is only *told* the class: strokes break, and a few digits in a hundred read as another (✗).
 - A little guidance mends that. More makes every digit more typical, and all digits of a class alike: agreement rises,
   diversity falls.
 - The same noise leads to the same pose at every rho: noise decides slant and width, guidance the class.
-- Drag the scrubber. The judge is sure long before the picture is sharp: guidance does its work early, so acting
-  only in the middle keeps more of the diversity.
+- Drag the scrubber. The judge is sure long before the picture is sharp. Guidance that acts only in the middle draws
+  digits that read as well, and keeps most of the diversity ("only in the middle"; the card has the figures).
 """
 WATCH, SWEEP, DRAW = VIEWS = ("watch", "sweep", "draw")
 RHOS = (0.0, 1.0, 2.0, 4.0, 8.0)
@@ -366,7 +366,10 @@ def controls(frame: ui.Frame) -> dict:
 
 def build() -> gr.Blocks:
     """The app: the lesson, and beside it a tab for other people's pipelines, where visitors may use one."""
-    with gr.Blocks(title=f"{TITLE} · genlab", analytics_enabled=False) as app, ui.page(TITLE, SUMMARY, FAMILY):
+    with (
+        gr.Blocks(title=f"{TITLE} · genlab", analytics_enabled=False) as app,
+        ui.page(TITLE, SUMMARY, FAMILY, models=MODELS),
+    ):
         if pipeline_tab.offered():
             with gr.Tabs(elem_classes="gl-apps"):
                 with gr.Tab("Our digits"):
