@@ -2,6 +2,8 @@
 
 import argparse
 import datetime
+import shlex
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -21,7 +23,8 @@ def main() -> None:
     for name in options.names or NAMES:
         table = import_module(f"benchmarks.{name}").run(options)
         place = f"{datetime.date.today()}, {hardware()}, commit {commit() or 'unknown'}"
-        sections[name] = f"## {name}\n\n`python -m benchmarks {name}` ({place})\n\n{table}\n"
+        command = shlex.join(["python", "-m", "benchmarks", name, *(a for a in sys.argv[1:] if a not in NAMES)])
+        sections[name] = f"## {name}\n\n`{command}` ({place})\n\n{table}\n"
         print(sections[name], flush=True)
         head = "# Benchmarks\n\nWritten by `make bench`. Ratios: median over paired runs, minimum and maximum.\n\n"
         RESULTS.write_text(head + "\n".join(sections[key] for key in NAMES if key in sections))
