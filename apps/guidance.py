@@ -47,7 +47,7 @@ NOTICE = """
   diversity falls.
 - The same noise leads to the same pose at every rho: noise decides slant and width, guidance the class.
 - Drag the scrubber. The judge is sure long before the picture is sharp. Guidance that acts only in the middle draws
-  digits that read as well, and keeps most of the diversity ("only in the middle"; the card has the figures).
+  digits that read as well, and keeps most of the diversity (try "only in the middle").
 """
 WATCH, SWEEP, DRAW = VIEWS = ("watch", "sweep", "draw")
 RHOS = (0.0, 1.0, 2.0, 4.0, 8.0)
@@ -247,7 +247,16 @@ def equation(knobs: dict) -> str:
         r"\epsilon^*": f"{1 + rho:g} × told − {rho:g} × untold" if rho else "as told",
         "t": '<span class="gl-now-t">0</span>' + f", acts in {1000 * knobs['low']:g} … {1000 * knobs['high']:g}",
     }
-    return ui.equation(FAMILY, "ClassifierFreeGuidance", now)
+    law = ui.equation(FAMILY, "ClassifierFreeGuidance", now)
+    if knobs["classifier"]:  # then the noise that this law gives is what the classifier pushes further
+        pushed = {
+            r"\epsilon_\theta(x_t, y, t)": "what the law above gives",
+            "s": f"**{knobs['classifier']:g}**",
+            r"p_\phi(y \mid x_t, t)": f"{CLASSIFIER} reads it",
+            "t": now["t"],
+        }
+        law += "\n\n" + ui.equation(FAMILY, "ClassifierGuidance", pushed)
+    return law
 
 
 def python(view: str, knobs: dict, drawing: str) -> str:

@@ -32,7 +32,7 @@ def run(options) -> str:
 
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if browser is None:
-        raise SystemExit("stream measures in a browser: install chromium")
+        return "Not measured: it takes a browser (install chromium)."
     site = serve(block=False)
     with sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])

@@ -185,7 +185,8 @@ def _measured(record: dict, metrics: list[Metric]) -> str:
         return _section("Figures", "Not measured yet: the last command below measures the saved weights.")
     facts = {key: measured.get(key) for key in ("date", "commit", "hardware", "torch")}
     how = ", ".join(f"{key} {_place(fact)}" for key, fact in facts.items() if fact)
-    spread = "A spread is the standard deviation over the seeds, where no note below says otherwise."
+    spread = "A spread is the standard deviation over the seeds, each of which drew its share of the n, where no note "
+    spread += "below says otherwise."
     intro = f"Measured on the saved weights ({how}). {spread}"
     earlier = {
         tuple(entry.get("measured", facts).get(key) for key in ("date", "commit")) for entry in record["metrics"]

@@ -1,6 +1,7 @@
 """The command line: `genlab COMMAND --help` shows each command with examples.
 
-Exit codes: 0 done, 1 something that the message says how to mend, 2 wrong usage, 130 Ctrl-C. Libraries load inside the
+Exit codes: 0 done, 1 something that the message says how to mend, 2 wrong usage, 130 Ctrl-C (and 128 + n
+for another signal). Libraries load inside the
 commands, so that `genlab list` and `--help` answer at once. GENLAB_DEBUG=1 shows tracebacks.
 """
 

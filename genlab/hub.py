@@ -13,7 +13,7 @@ LOG_IN = "Run `hf auth login`, or set HF_TOKEN to a token that may do this."
 
 
 def download(repo_id: str, revision: str | None = None) -> Path:
-    """Fetch a model repository's config, weights and card into the Hub's cache; the folder. Raises LoadError.
+    """Fetch a model repository's config, weights, card and figures into the Hub's cache; the folder. Raises LoadError.
 
     A commit that is cached asks nobody. When the Hub does not answer, the cache serves what it has of a branch or tag.
     """

@@ -13,8 +13,6 @@ from html import escape
 
 import numpy as np
 
-OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-
 
 def to_numpy(x) -> np.ndarray:
     """A tensor of any device and dtype (numpy knows no bfloat16), or anything array-like, as an array."""
@@ -72,11 +70,6 @@ def tile(images, columns: int | None = None, gap: int = 0, scale: int = 1, backg
         top, left = (i // columns) * (height + gap), (i % columns) * (width + gap)
         sheet[top : top + height, left : left + width] = image
     return sheet
-
-
-def picture_html(image: np.ndarray, alt: str) -> str:
-    """An `<img>` that stays sharp at any size; `alt` says what it shows, with the numbers."""
-    return f'<img class="gl-pixels" src="{data_uri(png(image))}" alt="{escape(alt)}">'
 
 
 # -- charts ----------------------------------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ MAY_IMPORT = {
 # Libraries from an extra that a part may import at its top, because nothing but an app or a command imports that part.
 MAY_NEED = {"ui": {"gradio"}, "demo": {"gradio"}, "spaces": {"packaging"}}
 # What an app is made of. Its models come by name, through genlab's public functions.
-APP_LIBRARIES = {"gradio", "numpy", "torch"}
+APP_LIBRARIES = {"gradio", "numpy"}
 APP_PARTS = {"", "ui", "viz"}
 
 

@@ -115,11 +115,16 @@ def permitted(source) -> str:
     return name
 
 
+def sides(source: str, values: dict) -> dict[str, int | None]:
+    """Height and width in the multiples that the pipeline, on the bench already, can paint; None: as trained."""
+    multiple = BENCH.get(source).result().multiple
+    return {side: values[side] - values[side] % multiple or None for side in ("height", "width")}
+
+
 @gpu(120)
 def paint(source: str, prompt: str, negative: str, values: dict, previews: bool = True) -> Iterator[tuple]:
     """After each step (step, steps, image or None); the pipeline is on the bench already. Raises GenlabError."""
     pipeline = BENCH.get(source).result()
-    size = {side: values[side] - values[side] % pipeline.multiple or None for side in ("height", "width")}
     yield from pipeline.sample_steps(
         prompt,
         negative=negative,
@@ -128,7 +133,7 @@ def paint(source: str, prompt: str, negative: str, values: dict, previews: bool 
         scheduler=None if values["scheduler"] == OWN else values["scheduler"],
         generator=seeded(values["seed"]),
         previews=previews,
-        **size,
+        **sides(source, values),
     )
 
 
@@ -225,7 +230,7 @@ def build_tab(app) -> None:
                         shown[stage] = picture(image, alt, final=step == of)
                     yield shown
             if not present.replaced:
-                text = python(source, prompt, negative, values)
+                text = python(source, prompt, negative, values | sides(source, values))
                 yield {status: say(_ending(present, *last)), told: law(values), code: text}
         except GenlabError as error:
             yield {status: say(str(error), error=True)}

@@ -15,7 +15,7 @@ LAW = Law(
         "i, j": "a place in the picture",
         "u, v": "a place in the filter, from -1 to 1",
         "w_{o,c}": "the filter from channel c to channel o, the same at every place",
-        "b_o": "bias of channel o",
+        "b_o": "shift of channel o: batch normalisation's, whose scale is part of w",
         "h_o": "channel o of the output",
     },
     paper="LeCun, Bottou, Bengio, Haffner: Gradient-Based Learning Applied to Document Recognition",
@@ -46,7 +46,7 @@ class CNNConfig:
 
 
 class CNN(Model):
-    """Pictures in [0, 1] to class logits; `features` are what FID and KID compare, and `CNN` is their judge."""
+    """Pictures in [0, 1] to class logits; `features` are what FID and KID compare."""
 
     config: CNNConfig
 
