@@ -163,7 +163,20 @@ def run_sample(arguments: argparse.Namespace) -> None:
     except ValueError as error:
         raise GenlabError(str(error)) from error
     scale = max(1, 84 // images.shape[-1])
-    arguments.out.write_bytes(viz.png(viz.tile(images, gap=scale, scale=scale)))
+    if not images.isfinite().all():
+        raise GenlabError(
+            f"{arguments.name} drew NaN or infinity: its weights are broken, take others or train it again"
+        )
+    picture, partial = (
+        viz.png(viz.tile(images, gap=scale, scale=scale)),
+        arguments.out.with_name(f".{arguments.out.name}"),
+    )
+    try:
+        partial.write_bytes(picture)
+        partial.replace(arguments.out)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise GenlabError(f"{arguments.out} could not be written: {error}") from error
     print(arguments.out)
 
 

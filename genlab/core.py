@@ -102,8 +102,10 @@ class Model(nn.Module):
             raise GenlabError("a folder to save in has a name: give one")
         folder = Path(folder)
         try:
-            if folder.is_dir() and any(folder.iterdir()) and not part(folder, CONFIG).is_file():
-                raise GenlabError(f"{folder} is not empty and holds no model: choose another folder to save in")
+            if folder.is_dir() and any(folder.iterdir()) and not _is_ours(folder):
+                raise GenlabError(
+                    f"{folder} is not empty and holds no model of genlab: choose another folder to save in"
+                )
             folder.parent.mkdir(parents=True, exist_ok=True)
             old = folder.is_dir()
             fresh = Path(tempfile.mkdtemp(prefix=".saving-", dir=folder if old else folder.parent))
@@ -288,6 +290,14 @@ def _move_in(folder: Path) -> None:
         for file in sorted((folder / NEXT).iterdir()):
             os.replace(file, folder / file.name)
         (folder / NEXT).rmdir()
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder holds a model of genlab's: others keep a config.json and a model.safetensors too."""
+    try:
+        return bool(read_config(part(folder, CONFIG)))
+    except LoadError:
+        return False
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from shlex import quote
 
-from genlab.names import METRICS, GenlabError
+from genlab.names import METRICS, GenlabError, holds
 
 NAMES = {"fid": "FID", "kid": "KID", "bits_per_dim": "bits/dim", "psnr": "PSNR", "iou": "IoU"}
 ARROWS = {"higher": " ↑", "lower": " ↓"}
@@ -43,6 +43,7 @@ class Metric:
         return cls(**given)
 
 
+MOST_BYTES = 10_000_000  # of metrics.json; ours are a hundredth of it
 RECORD = {
     "training": dict | None,
     "metrics": list,
@@ -58,7 +59,9 @@ def read(folder: Path) -> dict:
     there is no such file. Raises GenlabError for a file that holds anything else."""
     record, file = {"training": None, "metrics": []}, folder / METRICS
     try:
-        if file.is_file():
+        if holds(folder, METRICS):
+            if file.stat().st_size > MOST_BYTES:
+                raise ValueError(f"larger than {MOST_BYTES} bytes")
             record = {**record, **json.loads(file.read_text(encoding="utf-8"))}
         for key, kind in RECORD.items():
             if key in record and not isinstance(record[key], kind):

@@ -207,6 +207,17 @@ def test_sample_saves_what_python_draws(ddpm, tmp_path, capsys):
     assert out.read_bytes() == again.read_bytes() != other.read_bytes()
 
 
+def test_sample_draws_no_picture_of_broken_weights_and_spoils_none(ddpm, tmp_path, capsys):
+    out = tmp_path / "x.png"
+    out.write_bytes(b"an older picture")
+    model = genlab.from_pretrained(ddpm)
+    for p in model.parameters():
+        p.data.fill_(float("nan"))
+    broken = model.save_pretrained(tmp_path / "broken")
+    said = user_error(capsys, "sample", str(broken), "--out", str(out), "-n", "1", "--steps", "2")
+    assert "drew NaN or infinity" in said and out.read_bytes() == b"an older picture"
+
+
 def test_sample_explains_what_it_cannot_do(ddpm, mlp, tmp_path, capsys):
     out = str(tmp_path / "x.png")
     assert "labels lie in 0..9" in user_error(capsys, "sample", ddpm, "--out", out, "--label", "12")

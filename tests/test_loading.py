@@ -843,3 +843,15 @@ def test_a_class_of_ones_own_loads_through_itself(tmp_path):
     folder = Mine(MineConfig(5)).save_pretrained(tmp_path / "mine")
     assert Mine.from_pretrained(folder).config.width == 5
     refused(folder, "load it through its own class, Mine.from_pretrained")
+
+
+def test_saving_leaves_other_programs_models_alone(saved, tmp_path):
+    """A transformers model also keeps a config.json and a model.safetensors."""
+    theirs = {"config.json": '{"other": "program"}', "README.md": "theirs", "model.safetensors": "theirs"}
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    for name, text in theirs.items():
+        (folder / name).write_text(text)
+    with pytest.raises(GenlabError, match="holds no model of genlab"):
+        genlab.from_pretrained(saved).save_pretrained(folder)
+    assert {file.name: file.read_text() for file in folder.iterdir()} == theirs
