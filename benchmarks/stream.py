@@ -21,7 +21,10 @@ CLICK = """() => {
     document.querySelector(".gl-generate").click();
   });
 }"""
-READY = "() => [...document.querySelectorAll('.gl-film')].some(f => f.offsetParent && f.dataset.state === 'done')"
+READY = (
+    "() => [...document.querySelectorAll('.gl-film')].some(f => f.offsetParent && f.dataset.state === 'done'"
+    " && !f.querySelector('.gl-bar').hidden)"
+)
 
 
 def run(options) -> str:

@@ -24,7 +24,10 @@ SHOTS = [  # file, path, size, scheme
     ("guidance-sweep", "guidance?view=sweep&label=7&guidance=1.9", DESK, "light"),
     ("guidance-draw", "guidance?view=draw&label=any&guidance=1.9", DESK, "light"),
 ]
-READY = "() => [...document.querySelectorAll('.gl-film')].some(f => f.offsetParent && f.dataset.state === 'done')"
+READY = (  # a whole film, with its scrubber: not the picture that the page itself brings along
+    "() => [...document.querySelectorAll('.gl-film')].some(f => f.offsetParent && f.dataset.state === 'done'"
+    " && !f.querySelector('.gl-bar').hidden)"
+)
 
 
 def main(out: Path) -> None:

@@ -114,6 +114,7 @@ function begin(about) {
   const shape = JSON.stringify([about.panels, about.n, about.cols, about.rows, about.size]);
   if (shape !== state.shape) layout(about);
   state.shape = shape;
+  panels.querySelectorAll(".gl-row-note").forEach((node) => (node.textContent = "")); // the run before's
   setMode("steps");
   find(".gl-modes").hidden = true;
 }

@@ -255,6 +255,8 @@ def test_a_second_click_restarts_instead_of_queueing(visit, app):
 @pytest.mark.browser
 def test_the_sweep_and_the_chart(visit):
     page = visit(f"label=7&view=sweep&{SMALL}")
+    page.locator(".gl-film[data-state=live]").first.wait_for()
+    assert not page.locator(".gl-row-note").first.inner_text(), "what the film of arrival said is not said of this run"
     finished(page)
     assert len(shown(page)) == 50
     heads = page.locator(".gl-row-head:visible").all_inner_texts()
