@@ -474,10 +474,13 @@ def lesson(app: gr.Blocks) -> None:
         try:
             if not SHELF.ready(JUDGE):
                 yield {stage: ui.Film.message("Loading the models, a few seconds the first time.", wait=True)}
-            for shown, found in VIEW[view](values, present, drawing):
+            for i, (shown, found) in enumerate(VIEW[view](values, present, drawing)):
                 yield {stage: shown}
+                if i == 0:  # from here on the page is about this run
+                    yield {law: equation(values), code: python(view, values, drawing)}
                 if found:
-                    points = points if view == DRAW else remember(points, values, found)
+                    if view != DRAW and not present.ended:  # half a run is no measurement
+                        points = remember(points, values, found)
                     showing = showing | {view: [values, drawing, False]}
                     yield {runs_so_far: points, on_stage: showing, **written(view, values, drawing, points)}
         except GenlabError as error:
