@@ -30,7 +30,7 @@ KNOBS = ui.Knobs(
     high=ui.Number("Up to t / T (guidance acts)", 1.0, 0, 1, 0.05),
     rescale=ui.Number("Rescale (brings the spread of the noise back)", 0.0, 0, 1, 0.05),
     classifier=ui.Number("Classifier scale (a second network pushes too)", 0.0, 0, 10, 0.1),
-    reach=ui.Number("Keep around strokes (pixels, when you draw)", 1, 0, 6),
+    reach=ui.Number("Keep around strokes (pixels, when you draw)", 0, 0, 6),
 )
 TRY = {  # the lesson in order; a knob that is not named goes back to its default, except seed and number
     "no guidance": {"guidance": 0.0},
@@ -610,7 +610,7 @@ def guidance_inpaint(
     steps: int = 50,
     seed: int = 7,
     n: int = 10,
-    reach: int = 1,
+    reach: int = 0,
 ) -> tuple[gr.FileData, dict]:
     """Finish a digit of which a part is drawn: a PNG of several completions, and what a classifier reads in each.
 
