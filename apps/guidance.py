@@ -476,7 +476,7 @@ def lesson(app: gr.Blocks) -> None:
                 yield {stage: ui.Film.message("Loading the models, a few seconds the first time.", wait=True)}
             for i, (shown, found) in enumerate(VIEW[view](values, present, drawing)):
                 yield {stage: shown}
-                if i == 0:  # from here on the page is about this run
+                if i == 0 and "message" not in shown:  # from here on the page is about this run
                     yield {law: equation(values), code: python(view, values, drawing)}
                 if found:
                     if view != DRAW and not present.ended:  # half a run is no measurement
@@ -542,7 +542,7 @@ def endpoints() -> None:
 def finished(run: ui.Run, knobs: dict, n: int, *part: np.ndarray) -> tuple[np.ndarray, dict]:
     """Pictures as bytes (n, 28, 28) and what the judge found, after all steps or when the run's time is over."""
     step, began = 0, run.elapsed
-    for ((_, _, x_0, odds),) in walk([knobs], n, *part):  # noqa: B007
+    for ((_, _, x_0, odds),) in walk([knobs], n, *part):  # noqa: B007 (the last ones are used below)
         step += 1
         if not run.going:
             break
