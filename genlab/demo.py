@@ -249,7 +249,7 @@ def _is_free(port: int, host: str) -> bool:
         return True
     except PermissionError as error:
         raise GenlabError(f"port {port} needs an administrator's rights: name one above 1023") from error
-    except socket.gaierror as error:
+    except (socket.gaierror, UnicodeError) as error:  # UnicodeError: foo..bar, or a name of a thousand letters
         raise GenlabError(f"{host!r} is no address of this machine: leave it out, or give 0.0.0.0 for all") from error
     except OSError as error:
         import errno

@@ -32,7 +32,8 @@ class Child:
         self.process.start()
 
     def kill(self, number: int = signal.SIGKILL) -> None:
-        os.kill(self.process.pid, number)
+        with contextlib.suppress(ProcessLookupError):  # it was done already: wait() tells
+            os.kill(self.process.pid, number)
 
     def wait(self, seconds: float = 200) -> int:
         """The exit code as a shell tells it: 128 + n of a process that signal n ended."""
