@@ -106,6 +106,9 @@ class Model(nn.Module):
                 raise GenlabError(
                     f"{folder} is not empty and holds no model of genlab: choose another folder to save in"
                 )
+            taken = [name for name in (CONFIG, WEIGHTS, CARD, METRICS, GOLDEN, SAMPLES) if (folder / name).is_dir()]
+            if taken:
+                raise GenlabError(f"{folder / taken[0]} is a folder, where a file is to be saved: move it away first")
             folder.parent.mkdir(parents=True, exist_ok=True)
             old = folder.is_dir()
             fresh = Path(tempfile.mkdtemp(prefix=".saving-", dir=folder if old else folder.parent))

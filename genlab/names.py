@@ -199,6 +199,8 @@ def read_config(file: Path) -> dict:
     strings = isinstance(data, dict) and all(isinstance(data.get(key), str) for key in ("family", "model"))
     if not strings or not isinstance(data.get("config"), dict):
         raise LoadError(f'{file} is not a genlab config: it needs "family", "model" and "config".')
+    if not re.fullmatch(r"[A-Za-z_]\w{0,99}", data["model"], re.ASCII):
+        raise LoadError(f"{file} names the model {data['model'][:100]!r}, which is no name of a class.")
     if data["family"] not in FAMILIES:
         raise LoadError(f"{file} names the family {data['family']!r}; genlab knows {', '.join(FAMILIES)}.")
     return data

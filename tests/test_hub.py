@@ -383,7 +383,7 @@ def test_repositories_of_other_kinds_are_refused_and_nothing_of_theirs_runs(clie
         ("disguised", {CONFIG: config, WEIGHTS: bomb}, "it is a pickle under another name"),
         ("cut", {CONFIG: config, WEIGHTS: weights[:-1]}, "is no safetensors file"),
         ("grown", {CONFIG: config.replace(b'"width": 8', b'"width": 9'), WEIGHTS: weights}, "does not fit its config"),
-        ("code", {CONFIG: config.replace(b'"Tiny"', b'"os.system"'), WEIGHTS: weights}, "has no model 'os.system'"),
+        ("code", {CONFIG: config.replace(b'"Tiny"', b'"os.system"'), WEIGHTS: weights}, "names the model 'os.system'"),
     ]:
         hub.create(f"bob/{name}")
         hub.commit(f"bob/{name}", files)

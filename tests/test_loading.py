@@ -22,6 +22,7 @@ import tiny
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from wounds import mutate
 
 import genlab
 from genlab.core import Model
@@ -280,7 +281,7 @@ def test_another_class_is_refused_and_named(saved):
 @pytest.mark.parametrize("model", ["Nobody", "os.system", "__class__", "nn", "Model", "TinyConfig", "", "../Tiny"])
 def test_only_exported_models_can_be_named(saved, model):
     edit(saved, model=model)
-    refused(saved, "has no model")
+    refused(saved, "has no model" if model.isidentifier() else "which is no name of a class")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -308,6 +309,8 @@ def test_only_the_ten_families_can_be_named(saved, family):
         ("{}", "is not a genlab config"),
         ('{"family": "classic", "model": ["Tiny"], "config": {}}', "is not a genlab config"),
         ('{"family": "classic", "model": "Tiny", "config": [1]}', "is not a genlab config"),
+        ('{"family": "classic", "model": "\\u001b[2J", "config": {}}', "which is no name of a class"),
+        ('{"family": "classic", "model": "os.system", "config": {}}', "which is no name of a class"),
         ('{"family": "classic", "model": "Tiny", "config": {"width": 3, "width": 4}}', "a key stands twice"),
         ('{"family": "classic", "model": "Tiny", "config": {"width": 3, "scale": NaN}}', "NaN is not allowed"),
         ('{"family": "classic", "model": "Tiny", "config": {"width": 3, "scale": -Infinity}}', "is not allowed"),
@@ -545,25 +548,8 @@ def test_weights_of_another_kind_are_refused(saved, dtype):
 # -- fuzz ------------------------------------------------------------------------------------------------------------
 
 
-def mutate(data: bytes, rng: random.Random) -> bytes:
-    """One to four small wounds: bytes changed, dropped, doubled, swapped for what JSON or binary formats dislike."""
-    out = bytearray(data)
-    awkward = [b"\0", b"\xff", b'"', b"{", b"}", b"[", b",", b"-", b"1e999", b"null", b"NaN", b"\xff" * 8, b"9" * 30]
-    for _ in range(rng.randint(1, 4)):
-        at = rng.randrange(len(out) + 1)
-        match rng.randrange(5):
-            case 0 if at < len(out):
-                out[at] ^= 1 << rng.randrange(8)
-            case 1:
-                del out[at : at + rng.choice([1, 2, 8, 64])]
-            case 2:
-                out[at:at] = rng.choice(awkward)
-            case 3:
-                out[at:at] = out[at : at + rng.choice([1, 8, 64])]
-            case 4:
-                piece = rng.choice(awkward)
-                out[at : at + len(piece)] = piece
-    return bytes(out)
+# what JSON or binary formats dislike
+AWKWARD = [b"\0", b"\xff", b'"', b"{", b"}", b"[", b",", b"-", b"1e999", b"null", b"NaN", b"\xff" * 8, b"9" * 30]
 
 
 def loads(folder: Path) -> bool:
@@ -583,7 +569,9 @@ def test_mutated_files_load_as_a_model_or_raise_load_error(saved, file):
     head = 8 + struct.unpack("<Q", whole[:8])[0] if file == WEIGHTS else len(whole)  # where nearly all can go wrong
     rng, good, start = random.Random(file), 0, time.perf_counter()
     for turn in range(1500):
-        (saved / file).write_bytes(mutate(whole[:head], rng) + whole[head:] if turn % 5 else mutate(whole, rng))
+        (saved / file).write_bytes(
+            mutate(whole[:head], rng, AWKWARD) + whole[head:] if turn % 5 else mutate(whole, rng, AWKWARD)
+        )
         good += loads(saved)
     assert 0 < good < 750  # some wounds are harmless (a digit of a float); most are not
     assert time.perf_counter() - start < 60
@@ -685,6 +673,17 @@ def test_a_folder_that_is_no_models_is_left_alone(tmp_path, monkeypatch, name):
     with pytest.raises(GenlabError):
         tiny.Tiny(tiny.TinyConfig(width=7)).save_pretrained(name)
     assert [file.read_text() for file in tmp_path.iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "README.md", "samples.png"])
+def test_a_folder_in_the_place_of_a_file_stops_a_save_before_it_begins(saved, name):
+    (saved / "metrics.json").write_text("figures")
+    (saved / name).unlink(missing_ok=True)
+    (saved / name).mkdir()
+    before = {file.name: file.is_dir() or file.read_bytes() for file in saved.iterdir()}
+    with pytest.raises(GenlabError, match="move it away first"):
+        tiny.Tiny(tiny.TinyConfig(width=5)).save_pretrained(saved)
+    assert {file.name: file.is_dir() or file.read_bytes() for file in saved.iterdir()} == before
 
 
 def test_a_save_that_cannot_be_says_so_and_changes_nothing(saved, tmp_path):
