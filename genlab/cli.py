@@ -1,8 +1,8 @@
 """The command line: `genlab COMMAND --help` shows each command with examples.
 
-Exit codes: 0 done, 1 something that the message says how to mend, 2 wrong usage, 130 Ctrl-C (and 128 + n
-for another signal). Libraries load inside the
-commands, so that `genlab list` and `--help` answer at once. GENLAB_DEBUG=1 shows tracebacks.
+Exit codes: 0 done, 1 something that the message says how to mend, 2 wrong usage, 130 Ctrl-C (and 128 + n for another
+signal). Libraries load inside the commands, so that `genlab list` and `--help` answer at once. GENLAB_DEBUG=1 shows
+tracebacks.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     except (GenlabError, OSError) as error:
         if os.environ.get("GENLAB_DEBUG"):
             raise
-        print(f"genlab: {error}", file=sys.stderr)
+        print(f"genlab: {_plain(str(error))}", file=sys.stderr)
         return 128 + error.signal if hasattr(error, "signal") else 1  # a training that a signal stopped, saved
 
 
@@ -78,7 +78,7 @@ def run_info(arguments: argparse.Namespace) -> None:
     try:
         metrics = [figures.Metric.read(item) for item in figures.read(folder)["metrics"]]
     except GenlabError as error:  # no reason to keep back the rest
-        print(f"  {error}")
+        print(f"  {_plain(str(error))}")
     else:
         shown = [metric for metric in metrics if metric.headline] or metrics
         _table((figures.label(metric, full=True), figures.value(metric)) for metric in shown)
@@ -98,8 +98,13 @@ def recipes() -> list[str]:
     return sorted(file.stem for file in (Path(__file__).parent / "recipes").glob("[!_]*.py"))
 
 
+def _plain(text: str) -> str:
+    """A stranger's words without what would steer the terminal: escape sequences, unpaired surrogates."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
 def _table(rows: Iterator[tuple[str, ...]]) -> None:
-    rows = list(rows)
+    rows = [[_plain(cell).replace("\n", " ") for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -146,6 +151,8 @@ def run_sample(arguments: argparse.Namespace) -> None:
     from genlab.core import Sampler
 
     model = from_pretrained(arguments.name, device=arguments.device)
+    if model.device.type == "meta":
+        raise GenlabError("the device meta holds no numbers, so nothing can be drawn on it: leave --device out")
     if not isinstance(model, Sampler):
         raise GenlabError(f"{arguments.name} is a {type(model).__name__}, which draws no samples: genlab list")
     asked = {knob: getattr(arguments, knob) for knob in ("label", "guidance", "steps", "sampler", "eta")}
@@ -167,12 +174,9 @@ def run_sample(arguments: argparse.Namespace) -> None:
         raise GenlabError(
             f"{arguments.name} drew NaN or infinity: its weights are broken, take others or train it again"
         )
-    picture, partial = (
-        viz.png(viz.tile(images, gap=scale, scale=scale)),
-        arguments.out.with_name(f".{arguments.out.name}"),
-    )
+    partial = arguments.out.with_name(f".{arguments.out.name}")
     try:
-        partial.write_bytes(picture)
+        partial.write_bytes(viz.png(viz.tile(images, gap=scale, scale=scale)))
         partial.replace(arguments.out)
     except OSError as error:
         partial.unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """The command line: every example parses, commands reach the library, and errors are one line and an exit code."""
 
+import json
 import os
 import re
 import shlex
@@ -173,6 +174,17 @@ def test_info_shows_measured_figures(ddpm, capsys):
     assert re.search(r"FID.*2\.50 ± 0\.10", shown) and "KID" not in shown
 
 
+def test_info_keeps_a_strangers_words_from_steering_the_terminal(ddpm, capsys):
+    figure = {"name": "fid\x1b[2J\ud800", "value": 2.5, "unit": "\x07", "headline": True}
+    (Path(ddpm) / "metrics.json").write_text(json.dumps({"metrics": [figure]}))
+    assert cli.main(["info", ddpm]) == 0
+    shown = capsys.readouterr().out
+    assert r"fid\x1b[2J\ud800" in shown and "\x1b" not in shown and "\x07" not in shown
+    (Path(ddpm) / "metrics.json").write_text('{"metrics": "\\u001b]0;mine"}')
+    assert cli.main(["info", ddpm]) == 0
+    assert "\x1b" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -230,6 +242,7 @@ def test_sample_explains_what_it_cannot_do(ddpm, mlp, tmp_path, capsys):
     assert "there is no device=cuda:77 on this machine" in said and "choose cpu" in said and said.count("\n") == 1
     assert "without --label it has no effect" in user_error(capsys, "sample", ddpm, "--out", out, "--guidance", "3")
     assert "draws no samples" in user_error(capsys, "sample", mlp, "--out", out)
+    assert "holds no numbers" in user_error(capsys, "sample", ddpm, "--out", out, "--device", "meta")
     assert not list(tmp_path.glob("x.*"))
 
 
