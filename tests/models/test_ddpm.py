@@ -371,6 +371,8 @@ def test_decoder_is_a_distribution_over_bytes():
         ({"interval": (0.9, 0.1), "guidance": 1.0}, "interval"),
         ({"known": torch.zeros(1, 8, 8)}, "go together"),
         ({"known": torch.zeros(1, 9, 9), "mask": torch.zeros(9, 9)}, "must fit"),
+        ({"known": torch.zeros(1, 8, 8), "mask": torch.full((8, 8), float("nan"))}, "mask holds NaN"),
+        ({"classifier_scale": 2.0, "label": 1}, "classifier_scale needs a classifier"),
     ],
 )
 def test_clumsy_use_is_told(knobs, says):
@@ -398,6 +400,8 @@ def test_clumsy_use_is_told(knobs, says):
         ({"label": []}, "label is a class"),
         ({"label": 10**30}, "label"),
         ({"generator": 3}, "torch.Generator"),
+        ({"known": "paper", "mask": torch.zeros(8, 8)}, "known and mask are tensors"),
+        ({"known": torch.zeros(1, 8, 8), "mask": [[1], [2, 3]]}, "known and mask are tensors"),
         ({"known": torch.zeros(1, 8, 8), "mask": torch.zeros(8, 8), "resample": 1.5}, "resample is a whole number"),
     ],
     ids=lambda value: str(value)[:40],

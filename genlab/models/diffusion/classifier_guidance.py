@@ -33,6 +33,10 @@ class ClassifierGuidance:
     """
 
     def __init__(self, denoiser: Denoiser, classifier, scale: float, interval: tuple[float, float] = (0.0, 1.0)):
+        if not hasattr(classifier, "schedule"):
+            raise ValueError(
+                f"classifier reads noisy pictures, as a NoisyClassifier does, not {type(classifier).__name__}"
+            )
         if not torch.equal(classifier.schedule.alpha.cpu(), denoiser.schedule.alpha.cpu()):
             raise ValueError("the classifier was made for another noise schedule than the denoiser's")
         self.denoiser, self.classifier, self.scale = denoiser, classifier, finite(scale, "classifier_scale")

@@ -233,6 +233,8 @@ class DDPM(Model):
             raise ValueError(f"generator is a torch.Generator, seeded with manual_seed, not {generator!r}")
         label = self._labels(label, n)
         denoiser = ClassifierFreeGuidance(self, guidance, interval, rescale)
+        if classifier is None and classifier_scale != 0:
+            raise ValueError("classifier_scale needs a classifier that pushes: give classifier, a NoisyClassifier")
         if classifier is not None:
             denoiser = ClassifierGuidance(denoiser, classifier, classifier_scale, interval)
         inpaint = None if known is None and mask is None else self._inpaint(known, mask, n, resample)
@@ -265,15 +267,20 @@ class DDPM(Model):
         c = self.config
         if known is None or mask is None:
             raise ValueError("known and mask go together: the picture, and where it holds")
-        known = torch.as_tensor(known, dtype=torch.float32, device=self.device)
+        try:
+            known = torch.as_tensor(known, dtype=torch.float32, device=self.device)
+            keep = torch.as_tensor(mask, dtype=torch.float32, device=self.device)
+        except (TypeError, ValueError, RuntimeError) as error:  # no numbers, or ragged
+            raise ValueError(f"known and mask are tensors of pictures: {error}") from error
+        if keep.isnan().any():
+            raise ValueError("mask holds NaN: 1 is to keep, 0 to fill in")
         if not (known.isfinite().all() and known.min() >= 0 and known.max() <= 1):
             raise ValueError("known is a picture in [0, 1]")
         if not (_is_whole(resample) and resample >= 1):
             raise ValueError(f"resample is a whole number, at least 1, not {resample!r}")
-        keep = torch.as_tensor(mask, device=self.device) > 0.5
         shape = (n, c.channels, c.image_size, c.image_size)
         try:
-            return Inpaint((2 * known - 1).expand(shape), keep.expand(shape), resample)
+            return Inpaint((2 * known - 1).expand(shape), (keep > 0.5).expand(shape), resample)
         except RuntimeError as error:
             raise ValueError(f"known and mask must fit {shape}, not {known.shape} and {keep.shape}") from error
 

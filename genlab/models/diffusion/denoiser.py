@@ -4,6 +4,7 @@ A denoiser has `noise(x_t, t, label) -> eps`, a `schedule` and a `null_label`; n
 """
 
 import math
+import numbers
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
@@ -24,15 +25,18 @@ class Denoiser(Protocol):
 
 def finite(value: float, name: str) -> float:
     """The value of the knob `name`. Raises ValueError."""
-    if isinstance(value, str) or not (math.isfinite(value) and abs(value) <= 1e4):
+    if not isinstance(value, numbers.Real) or not (math.isfinite(value) and abs(value) <= 1e4):
         raise ValueError(f"{name} is a finite number of at most 10000, not {value!r}")
     return value
 
 
 def checked(interval: tuple[float, float]) -> tuple[float, float]:
     """The interval as it is. Raises ValueError."""
-    low, high = (finite(end, "an end of interval") for end in interval)
-    if not 0 <= low <= high <= 1:
+    try:
+        low, high = interval
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the guidance interval is a pair (low, high), not {interval!r}") from error
+    if not 0 <= finite(low, "an end of interval") <= finite(high, "an end of interval") <= 1:
         raise ValueError(f"the guidance interval must satisfy 0 <= low <= high <= 1, not {interval}")
     return low, high
 

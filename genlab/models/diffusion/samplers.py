@@ -101,7 +101,7 @@ def sampler_steps(
     generator: torch.Generator | None = None,
 ) -> Iterator[Step]:
     """Walk from x_T at t = T to t = 0 in `steps` steps. Raises ValueError for an unknown sampler or a bad eta."""
-    if sampler not in SAMPLERS:
+    if not isinstance(sampler, str) or sampler not in SAMPLERS:
         raise ValueError(f"sampler is one of {', '.join(map(repr, SAMPLERS))}, not {sampler!r}")
     if not 0 <= finite(eta, "eta") <= 1:
         raise ValueError(f"eta lies in [0, 1], not {eta}")
