@@ -57,6 +57,7 @@ class Checkpoints:
         self.run, self.modules, self.optimizers = run, modules, optimizers
         self.same = {key: str(value) for key, value in same.items()}
         self.legs: list[dict[str, Any]] = [{"from_step": 0, "set": free}]
+        self.init: str | None = None  # the pretrained model that the run began with
         self.last: Path | None = None
 
     def files(self) -> list[Path]:
@@ -76,7 +77,7 @@ class Checkpoints:
         tensors = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in tensors.items()}
         file, partial = self.run / f"checkpoint-{step:09d}.safetensors", self.run / "checkpoint.partial"
         try:
-            told = {"step": str(step), "seconds": str(seconds), "legs": json.dumps(self.legs)}
+            told = {"step": str(step), "seconds": str(seconds), "legs": json.dumps(self.legs), "init": self.init or ""}
             save_file(tensors, partial, metadata={**told, **self.same})
             with open(partial, "rb") as written:
                 os.fsync(written.fileno())
@@ -110,7 +111,7 @@ class Checkpoints:
             before = json.loads(metadata.get("legs", '[{"from_step": 0, "set": null}]'))
             if before[-1]["set"] != self.legs[-1]["set"]:
                 before.append({"from_step": step, "set": self.legs[-1]["set"]})
-            self.legs = before
+            self.legs, self.init = before, metadata.get("init") or None
             return step, float(metadata["seconds"])
         if damaged:
             raise TrainError(

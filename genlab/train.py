@@ -187,6 +187,7 @@ def _train(
     modules = {"model": model} | ({"average": average} if recipe.ema else {})
     same = {"seed": recipe.seed, "batch_size": recipe.batch_size, "shards": shards, "config": recipe.config}
     checkpoints = Checkpoints(run, modules, optimizers, same, {key: getattr(recipe, key) for key in FREE})
+    checkpoints.init = init
     if not resume and checkpoints.files():
         raise TrainError(f"{run} holds checkpoints already: go on with --resume, or choose another --run-dir")
     start, seconds = checkpoints.load() if resume else (0, 0.0)
@@ -265,7 +266,7 @@ def _train(
 
     if main:
         seconds = time.perf_counter() - began
-        record = _record(recipe, init, accelerator, seconds) | _legs(checkpoints.legs)
+        record = _record(recipe, checkpoints.init, accelerator, seconds) | _legs(checkpoints.legs)
         record["final"] = {k: round(v, 6) for k, v in report.last.items()}
         try:
             average.save_pretrained(folder)

@@ -559,6 +559,8 @@ def test_init_starts_from_weights(tmp_path, capsys):
     assert all(torch.allclose(after[key], value, atol=1e-9) for key, value in start.state_dict().items())
     record = json.loads((folder / "metrics.json").read_text())["training"]
     assert record["init"] == str(tmp_path / "start") and record["command"].endswith(f"--init {tmp_path / 'start'}")
+    folder = train(recipe, run_dir=tmp_path / "run", resume=True, quiet=True)  # which need not be told again
+    assert json.loads((folder / "metrics.json").read_text())["training"]["init"] == record["init"]
 
     DDPM(DDPMConfig(image_size=8, patch=1, widths=(8,), embedding=8)).save_pretrained(tmp_path / "ddpm")
     with pytest.raises(TrainError, match="is a DDPM"):
