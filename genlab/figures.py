@@ -92,13 +92,15 @@ def number(x: float | int) -> str:
 def value(metric: Metric) -> str:
     """The value, its spread to two digits and the value to as many decimals, the unit.
 
-    >>> value(Metric("agreement", 0.99123, 0.00071)), value(Metric("fid"))
-    ('0.99123 ± 0.00071', 'not measured')
+    >>> value(Metric("agreement", 0.99123, 0.00071)), value(Metric("agreement", 0.99970001, 7e-8)), value(Metric("fid"))
+    ('0.99123 ± 0.00071', '0.9997 ± 0', 'not measured')
     """
     if metric.value is None:
         return "not measured"
     unit = f" {metric.unit}" if metric.unit else ""
     spread = metric.spread
+    if spread and spread < 1e-6 * abs(metric.value):  # seeds that agree, but for the last digit of a float
+        spread = 0
     if not spread or not math.isfinite(spread):
         return number(metric.value) + (" ± 0" if spread == 0 else "") + unit
     decimals = min(max(0, 1 - math.floor(math.log10(spread))), 8)

@@ -159,13 +159,14 @@ def _range(values: list[float], span: float) -> tuple[float, float]:
     return low - pad, high + pad
 
 
-def _free(x: float, y: float, width: float, taken: list[tuple[float, float, float]]) -> float:
-    """The height nearest to y at which a word of this width, from x on, covers no other; it is taken then."""
+def _free(x: float, y: float, width: float, taken: list[tuple[float, float, float]]) -> float | None:
+    """The height nearest to y at which a word of this width, from x on, covers no other; it is taken then. None where
+    it is crowded: a point without its word says more than words upon words."""
     for dy in (0, -16, 16, -32, 32, 48, 64):
         if all(abs(y + dy - b) >= 14 or x + width < a or a + w < x for a, b, w in taken):
-            break
-    taken.append((x, y + dy, width))
-    return y + dy
+            taken.append((x, y + dy, width))
+            return y + dy
+    return None
 
 
 def _draw(line: Line, sx, sy, right: float, taken: list[tuple[float, float, float]]) -> list[str]:
@@ -174,7 +175,7 @@ def _draw(line: Line, sx, sy, right: float, taken: list[tuple[float, float, floa
     if line.joined and len(shown) > 1:
         path = " ".join(f"{px},{py}" for px, py in shown)
         parts.append(f'<polyline points="{path}" fill="none" stroke="currentColor" stroke-width="2"/>')
-    for i, (px, py) in enumerate(shown):
+    for i, (px, py) in reversed(list(enumerate(shown))):  # the newest word finds its place first
         ring = ' stroke="var(--body-text-color, #000)" stroke-width="2"' if line.now else ""
         parts.append(f'<circle cx="{px}" cy="{py}" r="{7 if line.now else 4}" fill="currentColor"{ring}/>')
         if i < len(line.words) and line.words[i]:
@@ -183,9 +184,10 @@ def _draw(line: Line, sx, sy, right: float, taken: list[tuple[float, float, floa
             long = 7.5 * len(line.words[i])
             y = _free(px + offset - (long if flip else 0), py + 4, long, taken)
             weight = ' class="now"' if line.now else ""
-            parts.append(
-                f'<text{weight} x="{px + offset}" y="{y}" text-anchor="{anchor}">{escape(line.words[i])}</text>'
-            )
+            if y is not None:
+                parts.append(
+                    f'<text{weight} x="{px + offset}" y="{y}" text-anchor="{anchor}">{escape(line.words[i])}</text>'
+                )
     if line.name and shown:
         px, py = shown[-1]
         anchor, px = ("end", px) if px > right - 160 else ("start", px)

@@ -101,6 +101,15 @@ def test_words_of_a_chart_do_not_cover_each_other():
     assert len(set(heights)) == 6 and np.diff(sorted(heights)).min() >= 14
 
 
+def test_where_a_chart_is_crowded_the_newest_words_stay():
+    crowd = viz.Line([(0.5 + i / 10_000, 99) for i in range(20)], [f"run {i}" for i in range(20)], joined=False)
+    far = viz.Line([(0.1, 90), (0.9, 95)])
+    svg = ElementTree.fromstring(viz.line_chart([far, crowd], x="x", y="y", alt=""))
+    words = {node.text: float(node.attrib["y"]) for node in svg.iter("text") if (node.text or "").startswith("run")}
+    assert "run 19" in words and "run 0" not in words and np.diff(sorted(words.values())).min() >= 14
+    assert len(svg.findall(".//circle")) == 22
+
+
 def test_an_axis_can_be_kept_from_magnifying_small_differences():
     line = viz.Line([(0, 99.95), (1, 100)])
     svg = ElementTree.fromstring(viz.line_chart([line], x="x", y="y", alt="", y_most=100, y_span=5))

@@ -99,8 +99,9 @@ function setMode(mode) {
 }
 
 // What differs between two runs that share the seed and the pictures' layout, or null if they cannot be compared.
-function difference(old, about) {
+function difference(old, about, frame) {
   if (!old || old.about.n !== about.n || old.about.panels.length < 2) return null;
+  if (old.frame.at < old.about.of - 1 || frame.at < about.of - 1) return null; // one was stopped half way
   const changed = Object.keys(about.knobs).filter((key) => about.knobs[key] !== old.about.knobs[key]);
   if (!changed.length || old.about.noise !== about.noise) return null;
   const words = (knobs) => changed.slice(0, 2).map((key) => `${key} ${knobs[key]}`).join(", ");
@@ -147,7 +148,7 @@ async function receive(value) {
 function finish(value) {
   state.alt = value.alt;
   panels.querySelectorAll(".gl-row-note").forEach((node, i) => (node.textContent = value.notes[i] ?? ""));
-  state.before = difference(state.old, value);
+  state.before = difference(state.old, value, state.frames[state.frames.length - 1]);
   if (state.before) {
     const [steps, change] = element.querySelectorAll("[data-mode]");
     steps.textContent = "step by step";

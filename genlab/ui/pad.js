@@ -16,7 +16,7 @@ function load(value) {
 }
 // Same brush as pad.strokes in pad.py: ink falls off over one pixel around the line from a to b.
 function stroke(a, b) {
-  const radius = tool === "erase" ? 2.2 : 1.1, dx = b[0] - a[0], dy = b[1] - a[1], length = Math.max(dx * dx + dy * dy, 1e-9);
+  const radius = tool === "erase" ? 2.2 : 1.5, dx = b[0] - a[0], dy = b[1] - a[1], length = Math.max(dx * dx + dy * dy, 1e-9);
   for (let y = 0; y < size; y++)
     for (let x = 0; x < size; x++) {
       const along = Math.min(Math.max(((x + 0.5 - a[0]) * dx + (y + 0.5 - a[1]) * dy) / length, 0), 1);

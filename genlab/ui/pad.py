@@ -69,7 +69,7 @@ def unpacked(text, size: int = 28) -> str:
     return value.hex() if len(value) == size * size else ""
 
 
-def strokes(lines: list[list[tuple[float, float]]], size: int = 28, radius: float = 1.1) -> np.ndarray:
+def strokes(lines: list[list[tuple[float, float]]], size: int = 28, radius: float = 1.5) -> np.ndarray:
     """Broken lines through points (x, y), in pixels, with the pad's own soft brush: (size, size) in [0, 1]."""
     centres = np.arange(size) + 0.5
     grid = np.stack(np.meshgrid(centres, centres), axis=-1)
