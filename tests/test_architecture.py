@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "ops": set(),
     "nn": set(),
     "models": BASE | {"hub", "nn", "ops"},
-    "data": {"names"},
+    "data": {"names", "ops"},
     "metrics": {"names", "ops"},
     "viz": {"names"},
     "settings": {"names"},
