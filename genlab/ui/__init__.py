@@ -12,6 +12,7 @@ from genlab.ui.panels import call_text, card_text, equation, measured, python_te
 from genlab.ui.runs import Run, Runs
 from genlab.ui.shelf import Shelf, gpu, infer, seeded, tensor
 from genlab.ui.theme import look
+from genlab.ui.viewer import Scene, viewer
 
 __all__ = [
     "STOPPING",
@@ -22,6 +23,7 @@ __all__ = [
     "Number",
     "Run",
     "Runs",
+    "Scene",
     "Shelf",
     "Switch",
     "call_text",
@@ -46,4 +48,5 @@ __all__ = [
     "tensor",
     "under_the_hood",
     "unpacked",
+    "viewer",
 ]
