@@ -82,11 +82,16 @@ class Model(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        return next(self.parameters()).device
+        return next(self._tensors()).device
 
     @property
     def dtype(self) -> torch.dtype:
-        return next(self.parameters()).dtype
+        return next(tensor.dtype for tensor in self._tensors() if tensor.is_floating_point())
+
+    def _tensors(self) -> Iterator[Tensor]:
+        """Parameters first; what is fitted in closed form has buffers alone."""
+        yield from self.parameters()
+        yield from self.buffers()
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         """The training loss of a batch, and named parts of it for the log."""

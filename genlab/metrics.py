@@ -83,3 +83,24 @@ def error_rate(predict, x: Tensor, label: Int[Tensor, " N"], batch_size: int = 5
 def bits_per_dim(nats: Float[Tensor, " N"], dims: int) -> Float[Tensor, " N"]:
     """nats / (dims ln 2), for the negative log-likelihood of discrete data."""
     return nats / (dims * math.log(2))
+
+
+def mpjpe(joints: Float[Tensor, "N J 3"], true: Float[Tensor, "N J 3"]) -> Float[Tensor, " N"]:
+    """Mean per-joint position error of each body, both with the first joint, the root, at the origin."""
+    return ((joints - joints[:, :1]) - (true - true[:, :1])).norm(dim=-1).mean(dim=1)
+
+
+def pa_mpjpe(joints: Float[Tensor, "N J 3"], true: Float[Tensor, "N J 3"]) -> Float[Tensor, " N"]:
+    """MPJPE after the rotation, scale and shift that bring each body nearest to the true one (Procrustes alignment):
+
+        min over s, R, t of |s R x + t - y|^2:    U S V^T = svd(sum_j x_j y_j^T),  R = V D U^T,  s = tr(S D) / |x|^2
+
+    with D = diag(1, 1, det(V U^T)), so that R does not mirror.
+    """
+    x, y = (p.double() - p.double().mean(dim=1, keepdim=True) for p in (joints, true))
+    U, S, Vh = torch.linalg.svd(x.mT @ y)
+    D = torch.ones_like(S)
+    D[:, 2] = torch.linalg.det(Vh.mT @ U.mT).sign()
+    R = Vh.mT @ torch.diag_embed(D) @ U.mT
+    scale = (S * D).sum(dim=1) / x.square().sum(dim=(1, 2)).clamp_min(1e-12)
+    return (scale[:, None, None] * (x @ R.mT) - y).norm(dim=-1).mean(dim=1).to(joints.dtype)

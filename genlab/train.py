@@ -53,15 +53,17 @@ class Recipe:
 
     steps: optimiser steps. batch_size: examples a step, over all shards and processes. clip: the gradient's norm is
     limited to it (0: never). ema: decay of the moving average of the weights, which is what gets validated and saved
-    (0: none). precision: 'bf16' computes in bfloat16 under autocast, weights stay float32. Raises ValueError.
+    (0: none). precision: 'bf16' computes in bfloat16 under autocast, weights stay float32. fit: for what is learned
+    without steps, by a closed form or a solver: it makes the finished model, given the recipe. Raises ValueError.
     """
 
     name: str
     summary: str
     model: type[Model]
     config: Any
-    data: Callable[[], dict[str, Batch]]
-    steps: int
+    data: Callable[[], dict[str, Batch]] | None = None
+    fit: Callable[["Recipe"], Model] | None = None
+    steps: int = 1
     batch_size: int = 128
     lr: float = 1e-3
     schedule: Literal["cosine", "constant"] = "cosine"
@@ -101,6 +103,8 @@ class Recipe:
             if not choices and not (isinstance(value, int | hint) and (0 < value < math.inf or zero and value == 0)):
                 kind = "whole" if hint is int else "finite"
                 raise ValueError(f"{key} is a {kind} number, {'not negative' if zero else 'positive'}, not {value!r}")
+        if (self.data is None) == (self.fit is None):
+            raise ValueError("a recipe has data to train on, or a fit that needs no steps")
         if self.ema >= 1:
             raise ValueError(f"ema lies in [0, 1), not {self.ema}")
         if self.seed >= 2**32 or self.shards > 4_096:
@@ -146,6 +150,8 @@ def train(
     goes on from the last checkpoint. init starts from a pretrained model. Raises TrainError, GenlabError.
     """
     run = Path(run_dir or Path("runs") / recipe.name)
+    if recipe.fit:
+        return _fit(recipe, Path(out or run / "model"), resume or init is not None, quiet)
     accelerator = _accelerator(recipe, run)
     shards, world = max(recipe.shards, accelerator.num_processes), accelerator.num_processes
     if shards % world or recipe.batch_size % shards:
@@ -275,6 +281,32 @@ def _train(
             raise TrainError(f"{error} The training is done: --resume only saves the model again.") from error
         if not quiet:
             print(f"{recipe.name}: {recipe.steps} steps in {seconds:.0f} s; saved in {folder}")
+    return folder
+
+
+def _fit(recipe: Recipe, folder: Path, going_on: bool, quiet: bool) -> Path:
+    """The model that a recipe's own `fit` makes, saved with the record of how."""
+    if going_on:
+        raise TrainError(f"{recipe.name} is fitted in one piece: leave --resume and --init out")
+    began = time.perf_counter()
+    torch.manual_seed(recipe.seed)
+    model = recipe.fit(recipe).eval()
+    seconds, name = time.perf_counter() - began, recipe.name.replace("-", "_")
+    changes = ["--set", *recipe.overrides] if recipe.overrides else []
+    record = {
+        "recipe": name,
+        "seconds": round(seconds),
+        "hardware": hardware(model.device),
+        "commit": commit(),
+        "command": shlex.join(["genlab", "train", name, *changes]),
+    }
+    try:
+        model.save_pretrained(folder)
+        (folder / METRICS).write_text(json.dumps({"training": record, "metrics": []}, indent=2) + "\n")
+    except (GenlabError, OSError) as error:
+        raise TrainError(f"{error} Mend that, and fit again.") from error
+    if not quiet:
+        print(f"{recipe.name}: fitted in {seconds:.0f} s; saved in {folder}")
     return folder
 
 

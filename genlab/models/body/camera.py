@@ -1,0 +1,54 @@
+"""A pinhole camera at the origin that looks along -z, y up: a body that faces +z faces it.
+
+    u = c_x + f X / (-Z),    v = c_y - f Y / (-Z)
+
+Pictures count pixels from their upper left corner, v downwards.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+NEAREST = 0.05  # metres before the camera; what is nearer, or behind it, is seen as if it were here
+
+
+@dataclass(frozen=True)
+class Camera:
+    """focal: focal length, pixels. center: the principal point, pixels. size: the picture's width and height, if known.
+    focal (B,) and center (B, 2) may be tensors, a camera for each body. Raises ValueError."""
+
+    focal: float | Tensor = 1_000.0
+    center: tuple[float, float] | Tensor = (0.0, 0.0)
+    size: tuple[float, float] | None = None
+
+    def __post_init__(self):
+        focal, center = torch.as_tensor(self.focal), torch.as_tensor(self.center)
+        if not (focal.isfinite().all() and (focal > 0).all() and center.isfinite().all()):
+            raise ValueError(
+                f"a camera has a positive focal length and a center in pixels, not {self.focal}, {self.center}"
+            )
+        if focal.ndim > 1 or center.ndim not in (1, 2) or center.shape[-1] != 2:
+            raise ValueError("focal is one number or (B,), center (2,) or (B, 2)")
+        if self.size is not None and not (len(self.size) == 2 and min(self.size) > 0):
+            raise ValueError(f"size is the picture's width and height, not {self.size}")
+
+    def project(self, points: Float[Tensor, "B K 3"]) -> Float[Tensor, "B K 2"]:
+        """Pixels of points in metres."""
+        focal, center = self._like(points)
+        return center + focal * torch.tensor([1.0, -1.0]).to(points) * seen(points)
+
+    def rays(self, keypoints: Float[Tensor, "B K 2"]) -> Float[Tensor, "B K 2"]:
+        """(X, Y) / (-Z) of what is seen at these pixels."""
+        focal, center = self._like(keypoints)
+        return (keypoints - center) / focal * torch.tensor([1.0, -1.0]).to(keypoints)
+
+    def _like(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        focal, center = torch.as_tensor(self.focal).to(x), torch.as_tensor(self.center).to(x)
+        return focal.reshape(-1, 1, 1), center.reshape(-1, 1, 2)
+
+
+def seen(points: Float[Tensor, "B K 3"]) -> Float[Tensor, "B K 2"]:
+    """(X, Y) / (-Z): where a camera of focal length 1 sees points."""
+    return points[..., :2] / (-points[..., 2:]).clamp_min(NEAREST)
