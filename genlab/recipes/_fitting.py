@@ -14,6 +14,7 @@ from genlab.data import mocap
 from genlab.evaluate import Job
 from genlab.figures import Metric
 from genlab.models.body import BodyFit, Camera
+from genlab.models.body.camera import seen as viewed
 from genlab.names import GenlabError
 from genlab.ops.rotations import axis_angle_to_matrix
 from genlab.recipes import _people
@@ -45,6 +46,23 @@ def people(data: str, n: int, seed: int, noise: float, missing: float) -> dict[s
         pose = poses(data)
         chosen = pose[torch.randint(len(pose), (n,))]
         return _people.photographed({"pose": chosen}, mixed=False, noise=noise, missing=missing)
+
+
+def made_up(n: int) -> dict[str, Tensor]:
+    """People in poses that need no captured motion: what a card shows, anyone can show."""
+    generator = torch.Generator().manual_seed(5)
+    pose = 0.25 * torch.randn(n, 24, 3, generator=generator)
+    pose[:, 0] = torch.tensor([0.0, 1.0, 0.0]) * torch.linspace(-0.8, 0.8, n)[:, None]
+    pose[:, [3, 6, 9, 13, 14, 20, 21, 22, 23]] *= 0.4
+    pose[:, 16, 2] -= 0.9  # arms down, knees bent
+    pose[:, 17, 2] += 0.9
+    pose[:, [4, 5], 0] = pose[:, [4, 5], 0].abs() + 0.2
+    batch = {"pose": pose, "betas": torch.randn(n, 10, generator=generator), "transl": torch.zeros(n, 3)}
+    batch["transl"][:, 2] = -4
+    body = _people.body()
+    where = viewed(body.keypoints(batch["betas"], pose, batch["transl"]))
+    where = where + 0.01 * 0.45 * torch.randn(where.shape, generator=generator)
+    return batch | {"where": where, "confidence": torch.ones(where.shape[:2])}
 
 
 def seen(batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:

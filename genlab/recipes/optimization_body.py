@@ -37,8 +37,8 @@ def evaluate(model: OptimizationFit, samples=None):
     for method, knobs in {"Adam": {}, "Adam, no prior": {"prior": 0.0}}.items():
         yield fitting.by_step(partial(adam, **knobs), samples, shown, {"method": method})
     for method, knobs in {"L-BFGS": {}, "L-BFGS, no prior": {"prior": 0.0}}.items():
-        lbfgs = partial(model.fit_steps, steps=50, method="lbfgs", **knobs)
-        yield fitting.by_step(lbfgs, min(samples or 60, 60), (0, 10, 20, 50), {"method": method})
+        lbfgs = partial(model.fit_steps, steps=20, method="lbfgs", **knobs)
+        yield fitting.by_step(lbfgs, min(samples or 60, 60), (0, 2, 5, 10, 20), {"method": method})
     yield fitting.timed(adam, {"method": "Adam", "steps": 200})
 
 

@@ -20,8 +20,8 @@ class Camera:
     focal (B,) and center (B, 2) may be tensors, a camera for each body. Raises ValueError."""
 
     focal: float | Tensor = 1_000.0
-    center: tuple[float, float] | Tensor = (0.0, 0.0)
-    size: tuple[float, float] | None = None
+    center: tuple[float, ...] | Tensor = (0.0, 0.0)
+    size: tuple[float, ...] | None = None
 
     def __post_init__(self):
         focal, center = torch.as_tensor(self.focal), torch.as_tensor(self.center)

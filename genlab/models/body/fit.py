@@ -65,6 +65,15 @@ class Fitter:
             raise ValueError(f"a body of {len(JOINTS)} joints and {BETAS} betas is fitted, not of {body.config}")
         self.__dict__["_body"] = body  # past nn.Module, which would save it along
 
+    @staticmethod
+    def camera(
+        focal: float, center: tuple[float, float] | None = None, size: tuple[float, float] | None = None
+    ) -> Camera:
+        """A camera for `fit`: pixels; by default its axis meets the middle of the picture."""
+        if center is None:
+            center = (size[0] / 2, size[1] / 2) if size else (0.0, 0.0)
+        return Camera(focal, center, size)
+
     def fit_steps(self, keypoints: Tensor, confidence: Tensor | None, camera: Camera) -> Iterator[BodyFit]:
         """The states of a fit, from the first guess on."""
         raise NotImplementedError
@@ -112,12 +121,13 @@ class Observed:
 
 def observe(
     keypoints: Float[Tensor, "B K 2"],
-    confidence: Float[Tensor, "B K"] | None,
+    confidence: Tensor | None,
     camera: Camera,
     joints: str | Sequence[str] = "smpl",
 ) -> Observed:
-    """A detector's keypoints, in pixels, as what is seen of all POINTS. Those that are NaN, or of confidence 0, are not
-    seen. Raises ValueError for another number of keypoints than the set has, and for what no picture can show."""
+    """A detector's keypoints, in pixels, and their confidence (B, K), as what is seen of all POINTS. Those that are NaN
+    or of confidence 0 are not seen. Raises ValueError for another number of keypoints than the set has, and for what
+    no picture can show."""
     names = joint_set(joints)
     keypoints = torch.as_tensor(keypoints, dtype=torch.float32)
     if keypoints.ndim != 3 or keypoints.shape[1:] != (len(names), 2):

@@ -146,7 +146,7 @@ class LearnedGradientDescent(Fitter, Model):
     def fit_steps(
         self,
         keypoints: Float[Tensor, "B K 2"],
-        confidence: Float[Tensor, "B K"] | None = None,
+        confidence: Tensor | None = None,
         camera: Camera = Camera(),
         *,
         joints: str | Sequence[str] = "smpl",
@@ -170,7 +170,7 @@ class LearnedGradientDescent(Fitter, Model):
                 theta = self.next(theta, observed)
 
 
-def picture(observed: Observed) -> Float[Tensor, "B 3P"]:
+def picture(observed: Observed) -> Float[Tensor, "B X"]:
     """x: where each point is seen, in halves of the box from its middle, and how surely."""
     return torch.cat([observed.normalised.flatten(1), observed.confidence], dim=1)
 
