@@ -18,6 +18,7 @@ from pathlib import Path
 from shlex import quote
 from urllib.parse import quote as urlquote
 
+import torch
 from huggingface_hub import EvalResult, ModelCardData
 
 from genlab import figures
@@ -253,7 +254,7 @@ def _reproduce(name: str, record: dict, recipe) -> str:
 
 
 def _model_facts(model: Model) -> str:
-    kinds = sorted({str(p.dtype).removeprefix("torch.") for p in model.parameters()})
+    kinds = sorted({str(p.dtype).removeprefix("torch.") for p in _numbers(model)})
     rows = [
         ("class", f"`{type(model).__module__}.{type(model).__name__}`"),
         ("parameters", number(parameters(model))),
@@ -315,7 +316,12 @@ def _with_table(readme: Path, cards: dict[Path, str]) -> str:
 
 def parameters(model: Model) -> int:
     """How many numbers training set."""
-    return sum(p.numel() for p in model.parameters())
+    return sum(tensor.numel() for tensor in _numbers(model))
+
+
+def _numbers(model: Model) -> list[torch.Tensor]:
+    """What was learned: the parameters, or where there are none, what a fit in closed form found."""
+    return list(model.parameters()) or [tensor for tensor in model.buffers() if tensor.is_floating_point()]
 
 
 def _record(folder: Path) -> dict:

@@ -66,3 +66,30 @@ def test_error_rate_reads_bytes_as_pictures():
 def test_bits_per_dim_of_uniform_bytes():
     """A byte that can be anything costs eight bits."""
     assert metrics.bits_per_dim(torch.tensor([784 * math.log(256)]), 784).item() == pytest.approx(8)
+
+
+def test_mpjpe_puts_root_on_root():
+    true = torch.randn(4, 24, 3)
+    assert torch.allclose(metrics.mpjpe(true + torch.randn(4, 1, 3), true), torch.zeros(4), atol=1e-6)
+    off = true.clone()
+    off[:, 5, 1] += 0.24
+    assert torch.allclose(metrics.mpjpe(off, true), torch.full((4,), 0.01), atol=1e-6)
+
+
+def test_pa_mpjpe_forgives_rotation_scale_and_shift_but_no_mirror():
+    true = torch.randn(4, 24, 3)
+    R = torch.linalg.qr(torch.randn(4, 3, 3))[0]
+    R = R * torch.linalg.det(R)[:, None, None]
+    assert torch.allclose(metrics.pa_mpjpe(0.7 * true @ R.mT + torch.randn(4, 1, 3), true), torch.zeros(4), atol=1e-5)
+    assert (metrics.pa_mpjpe(true * torch.tensor([-1.0, 1, 1]), true) > 0.1).all()
+
+
+def test_pa_mpjpe_finds_the_best_alignment():
+    """No small change of the aligned body brings its sum of squares down: the residual is orthogonal to all of them."""
+    scipy = pytest.importorskip("scipy.spatial")
+    x, y = torch.randn(1, 24, 3, dtype=torch.float64), torch.randn(1, 24, 3, dtype=torch.float64)
+    a, b = (p[0] - p[0].mean(0) for p in (x, y))
+    R, _ = scipy.transform.Rotation.align_vectors(b.numpy(), a.numpy())
+    turned = torch.from_numpy(R.apply(a.numpy()))
+    scale = (turned * b).sum() / a.square().sum()
+    assert torch.allclose(metrics.pa_mpjpe(x, y)[0], (scale * turned - b).norm(dim=-1).mean(), atol=1e-6)

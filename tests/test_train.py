@@ -728,3 +728,28 @@ def test_a_strangers_file_is_no_checkpoint(tmp_path):
     save_file({"model/x": torch.zeros(1)}, tmp_path / "checkpoint-000000001.safetensors")
     with pytest.raises(TrainError, match="does not fit this recipe"):
         train(mlp(), run_dir=tmp_path, resume=True, quiet=True)
+
+
+# -- fitted in one piece ----------------------------------------------------------------------------------------------
+
+
+def fitted(recipe):
+    """The 'fit' of a recipe that needs no steps."""
+    return MLP(recipe.config)
+
+
+def test_a_recipe_may_fit_without_steps(tmp_path):
+    recipe = Recipe(name="fitted", summary="", model=MLP, config=MLPConfig(widths=(4,)), fit=fitted, seed=3)
+    folder = train(recipe, run_dir=tmp_path / "run", quiet=True)
+    record = json.loads((folder / "metrics.json").read_text())["training"]
+    assert record["recipe"] == "fitted" and record["command"] == "genlab train fitted" and "steps" not in record
+    torch.manual_seed(3)
+    same = MLP(recipe.config).state_dict()
+    assert all(torch.equal(value, same[key]) for key, value in from_pretrained(folder).state_dict().items())
+    with pytest.raises(TrainError, match="fitted in one piece"):
+        train(recipe, run_dir=tmp_path / "run", resume=True, quiet=True)
+
+
+def test_a_recipe_trains_on_data_or_fits():
+    with pytest.raises(ValueError, match="data to train on, or a fit"):
+        Recipe(name="neither", summary="", model=MLP, config=MLPConfig())

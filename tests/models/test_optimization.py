@@ -72,7 +72,7 @@ def test_the_energy_is_minus_the_log_posterior(fitter):
 
 @pytest.mark.parametrize("method", DESCENTS)
 def test_both_ways_down_arrive(fitter, method):
-    """Someone four metres off: after some steps the joints are seen within 2 % of the box, and mostly at their place."""
+    """Someone four metres off: after some steps the joints are seen within 2 % of the box, and mostly in place."""
     pixels, seen = keypoints(1)
     steps = {"adam": 80, "lbfgs": 5}[method]
     states = list(fitter.fit_steps(pixels, None, Camera(500.0, (250.0, 250.0)), steps=steps, method=method))
