@@ -9,7 +9,7 @@ from pathlib import Path
 
 from genlab.facts import commit, hardware
 
-NAMES = ("startup", "stream", "sampling", "unet")
+NAMES = ("startup", "stream", "sampling", "unet", "body", "fitting")
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
@@ -22,6 +22,8 @@ def main() -> None:
     sections = dict(_kept())
     for name in options.names or NAMES:
         table = import_module(f"benchmarks.{name}").run(options)
+        if not table:  # it lacks what it compares with, and has said so
+            continue
         place = f"{datetime.date.today()}, {hardware()}, commit {commit() or 'unknown'}"
         command = shlex.join(["python", "-m", "benchmarks", name, *(a for a in sys.argv[1:] if a not in NAMES)])
         sections[name] = f"## {name}\n\n`{command}` ({place})\n\n{table}\n"

@@ -14,15 +14,17 @@ from torch import Tensor
 
 
 def axis_angle_to_matrix(a: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3 3"]:
-    """Rodrigues' formula."""
-    square = a.square().sum(-1)[..., None, None]
+    """Rodrigues' formula, with [a]_x^2 = a a^T - theta^2 I. The nine numbers of the result lie apart in memory."""
+    a = a.movedim(-1, 0).contiguous()
+    square = a.square().sum(0)
     small = square < 1e-6 if a.dtype == torch.float64 else square < 1e-3
-    theta = torch.where(small, torch.ones_like(square), square).sqrt()  # the branch not taken has a gradient too
-    sine = torch.where(small, 1 - square / 6 + square.square() / 120, theta.sin() / theta)
+    theta = torch.where(small, 1.0, square).sqrt()  # the branch not taken has a gradient too
+    sine = torch.where(small, 1 + square * (square / 120 - 1 / 6), theta.sin() / theta)
     # 1 - cos theta = 2 sin^2(theta / 2), which does not cancel
-    versine = torch.where(small, 0.5 - square / 24 + square.square() / 720, 2 * ((theta / 2).sin() / theta).square())
-    K = cross_matrix(a)
-    return torch.eye(3, dtype=a.dtype, device=a.device) + sine * K + versine * (K @ K)
+    versine = torch.where(small, 0.5 + square * (square / 720 - 1 / 24), 2 * ((theta / 2).sin() / theta).square())
+    one = torch.eye(3, dtype=a.dtype, device=a.device).view(3, 3, *[1] * square.ndim)
+    R = (1 - versine * square) * one + a[:, None] * (versine * a)
+    return R.movedim((0, 1), (-2, -1)) + cross_matrix((sine * a).movedim(0, -1))
 
 
 def matrix_to_axis_angle(R: Float[Tensor, "*B 3 3"]) -> Float[Tensor, "*B 3"]:
@@ -83,4 +85,4 @@ def cross_matrix(a: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3 3"]:
     """[a]_x, with [a]_x b = a x b."""
     x, y, z = a.unbind(-1)
     zero = torch.zeros_like(x)
-    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3))
+    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero]).unflatten(0, (3, 3)).movedim((0, 1), (-2, -1))

@@ -8,7 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-BODIES = 2  # in one go: their blended transforms, 12 numbers a point, then stay in the processor's cache
+# In one go: their blended transforms, 12 numbers a point, then stay in the processor's cache. With fewer its threads
+# would wait for each other too often.
+BODIES = 16
 
 
 def linear_blend_skinning(
@@ -36,16 +38,15 @@ class _Skinning(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x, A, weights = ctx.saved_tensors
-        grad = grad.contiguous()
         grad_x, grad_A = torch.empty_like(x), A.new_empty(len(A), 3, 4, A.shape[1])
         grad_weights, rows = torch.zeros_like(weights), A.permute(0, 2, 3, 1)
         for part, T in _blended(A, weights):
-            for c in range(3):
-                torch.sum(T[:, :, c] * grad[part], dim=1, out=grad_x[part, c])
-            for c in range(3):  # from here on T holds its own gradient
-                torch.mul(grad[part], x[part, c : c + 1], out=T[:, :, c])
-            T[:, :, 3] = grad[part]
-            grad_A[part] = (T.flatten(0, 2) @ weights.t()).view(grad_A[part].shape)
+            g = grad[part].contiguous()
+            y = torch.mul(T[:, 0, :3], g[:, 0:1], out=grad_x[part])
+            y.addcmul_(T[:, 1, :3], g[:, 1:2]).addcmul_(T[:, 2, :3], g[:, 2:3])
+            torch.mul(g[:, :, None], x[part, None], out=T[:, :, :3])  # from here on T holds its own gradient
+            T[:, :, 3] = g
+            torch.mm(T.flatten(0, 2), weights.t(), out=grad_A[part].flatten(0, 2))
             if ctx.needs_input_grad[2]:
                 grad_weights += rows[part].flatten(0, 2).t() @ T.flatten(0, 2)
         return grad_x, grad_A.permute(0, 3, 1, 2), grad_weights
@@ -53,7 +54,8 @@ class _Skinning(torch.autograd.Function):
 
 def _blended(A: Tensor, weights: Tensor):
     """Some bodies after the other: their place in the batch, and the transform of each point, (B, 3, 4, V)."""
-    rows = A.permute(0, 2, 3, 1)  # (B, 3, 4, J)
-    for start in range(0, len(A), BODIES):
-        part = slice(start, start + BODIES)
-        yield part, (rows[part].reshape(-1, len(weights)) @ weights).view(-1, 3, 4, weights.shape[1])
+    rows, V = A.permute(0, 2, 3, 1), weights.shape[1]  # (B, 3, 4, J)
+    bodies = BODIES if A.is_cpu else max(BODIES, (1 << 28) // (12 * V))  # a gigabyte's worth, where there are no caches
+    for start in range(0, len(A), bodies):
+        part = slice(start, start + bodies)
+        yield part, (rows[part].reshape(-1, len(weights)) @ weights).view(-1, 3, 4, V)

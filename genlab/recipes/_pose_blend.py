@@ -1,0 +1,246 @@
+"""SMPL's pose blend shapes: what each joint's rotation adds to the skin at rest so that, skinned, it looks like flesh.
+
+    v = B_v (T_v + sum_k (R_k - I) P_vk) + t_v,    minimise  sum |v - target|^2 + sum_k doubt_vk |P_vk|^2
+
+B_v and t_v are the vertex's mean transform, as skinning blends it. Where each vertex listens to a few joints near it
+the shapes are small and can be read: those are chosen one by one, by how much of the residual each explains. Doubt
+grows with the distance: hips and spine bend together in most poses, but a hip that turns alone must not move the ribs.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from genlab.ops.kinematics import forward_kinematics, from_rest
+from genlab.ops.rotations import axis_angle_to_matrix
+from genlab.ops.skinning import linear_blend_skinning
+from genlab.recipes import _elastic
+
+RIDGE = 0.0005  # mean square of R - I, entry by entry, below which what a joint nearby seems to do is not believed
+NEAR = 0.25  # metres from a joint to a vertex; beyond, doubt grows with the eighth power
+SWEEPS = 8  # of the descent below: more change nothing
+SOUND = 2.5  # radians; where one joint turns further than this the capture is at fault
+
+
+def pose_blend_shapes(
+    rest: Float[Tensor, "M V 3"],
+    R: Float[Tensor, "M J 3 3"],
+    joints: Float[Tensor, "M J 3"],
+    targets: Float[Tensor, "M V 3"],
+    weights: Float[Tensor, "V J"],
+    parents: tuple[int, ...],
+    bending: int = 4,
+    ridge: float = RIDGE,
+) -> tuple[Float[Tensor, "V 3 K 9"], Int[Tensor, "V K"]]:
+    """P, and which joints bend each vertex, 0 for joint 1: the root bends none.
+
+    Vertices share the Gram matrix of the rotations, but B_v weighs each one's residual r otherwise. As no singular
+    value of a mean of rotations is above 1, C_v bounds the vertex's own Hessian, and these steps descend:
+
+        P_v <- P_v + C_v^-1 (sum f B_v^T r - doubt_v P_v),    C_v = sum f f^T + doubt_v,    f = R - I,    r = target - v
+    """
+    f = _turns(R)
+    A = from_rest(*forward_kinematics(R, joints, parents), joints)
+
+    def explained(P: Float[Tensor, "F V 3"] | None) -> Float[Tensor, "F V 3"]:
+        """sum f B^T r, a few samples after the other."""
+        total = f.new_zeros(f.shape[1], 3 * len(weights))
+        for some in torch.arange(len(f)).split(8):
+            v = rest[some] if P is None else rest[some] + (f[some] @ P.flatten(1)).unflatten(1, (-1, 3))
+            r = targets[some] - linear_blend_skinning(v, A[some], weights)
+            B = torch.einsum("vj,bjrc->bvrc", weights, A[some, ..., :3])
+            total += f[some].T @ torch.einsum("bvrc,bvr->bvc", B, r).flatten(1)
+        return total.unflatten(1, (-1, 3))
+
+    allowed = nearby(weights, parents)
+    doubt = 1 + ((rest.mean(0)[:, None] - joints.mean(0)[1:]).norm(dim=-1) / NEAR) ** 8
+    doubt = len(f) * torch.where(allowed, ridge * doubt, 1e6)
+    Gram, Z = f.T @ f, explained(None)
+    bends = _choose(Gram, Z, doubt, allowed, bending)
+    index = (9 * bends[..., None] + torch.arange(9)).flatten(1)  # (V, 9 K)
+    own = doubt.gather(1, bends).repeat_interleave(9, dim=1)
+    factor = torch.linalg.cholesky(Gram[index[:, :, None], index[:, None, :]] + torch.diag_embed(own))
+    P, place = torch.zeros_like(Z), index.T[..., None].expand(-1, -1, 3)
+    for sweep in range(SWEEPS):
+        slope = (explained(P) if sweep else Z).gather(0, place) - own.T[..., None] * P.gather(0, place)
+        P.scatter_add_(0, place, torch.cholesky_solve(slope.transpose(0, 1), factor).transpose(0, 1))
+    return P.gather(0, place).permute(1, 2, 0).unflatten(2, (-1, 9)), bends.to(torch.uint8)
+
+
+def _turns(R: Float[Tensor, "M J 3 3"]) -> Float[Tensor, "M F"]:
+    """f: R_k - I of all joints but the root, F = 9 (J - 1)."""
+    return (R[:, 1:] - torch.eye(3).to(R)).flatten(1)
+
+
+def nearby(weights: Float[Tensor, "V J"], parents: tuple[int, ...]) -> Bool[Tensor, "V K"]:
+    """The joints below the root that skin a vertex, or are a step or two along the tree from such a one: with one step
+    alone the chest does not hear the shoulder, and a crease shows where hearing ends."""
+    steps = torch.eye(len(parents))
+    for joint, parent in enumerate(parents):
+        if parent >= 0:
+            steps[joint, parent] = steps[parent, joint] = 1
+    return ((weights > 0.01).float() @ steps @ steps > 0)[:, 1:]
+
+
+def _choose(
+    Gram: Float[Tensor, "F F"],
+    Z: Float[Tensor, "F V 3"],
+    doubt: Float[Tensor, "V J"],
+    allowed: Bool[Tensor, "V J"],
+    bending: int,
+) -> Int[Tensor, "V K"]:
+    """The joints of each vertex, greedily: the next is the one with which z^T C^-1 z, over the joints so far, is
+    largest."""
+    nine = torch.arange(9)
+    bends = torch.zeros(len(allowed), 0, dtype=torch.long)
+    for _ in range(bending):
+        score = (allowed.to(Z) - 1).scatter(1, bends, -2.0)  # those far away only where no other is left
+        for joint in range(allowed.shape[1]):
+            rows = (score[:, joint] == 0).nonzero()[:, 0]
+            among = torch.cat([bends[rows], torch.full((len(rows), 1), joint)], dim=1)
+            index = (9 * among[..., None] + nine).flatten(1)
+            own = doubt[rows].gather(1, among).repeat_interleave(9, dim=1)
+            z = Z[index, rows[:, None]]  # (v, 9 (k + 1), 3)
+            C = Gram[index[:, :, None], index[:, None, :]] + torch.diag_embed(own)
+            score[rows, joint] = (z * torch.linalg.solve(C, z)).sum((1, 2))
+        bends = torch.cat([bends, score.argmax(dim=1, keepdim=True)], dim=1)
+    return bends
+
+
+def blended(
+    rest: Float[Tensor, "M V 3"],
+    R: Float[Tensor, "M J 3 3"],
+    joints: Float[Tensor, "M J 3"],
+    weights: Float[Tensor, "V J"],
+    parents: tuple[int, ...],
+    posedirs: Float[Tensor, "V 3 K 9"] | None = None,
+    bends: Int[Tensor, "V K"] | None = None,
+) -> Float[Tensor, "M V 3"]:
+    """v, or without posedirs plain skinning."""
+    if posedirs is not None:
+        f = _turns(R).unflatten(1, (-1, 9))
+        rest = rest.clone()
+        for k, joint in enumerate(bends.long().T):
+            rest += torch.einsum("mvi,vci->mvc", f[:, joint], posedirs[:, :, k].to(f))
+    return linear_blend_skinning(rest, from_rest(*forward_kinematics(R, joints, parents), joints), weights)
+
+
+# -- from bodies and poses to the shapes, and how good they are --------------------------------------------------------
+
+Samples = tuple[Tensor, Tensor, Tensor, Tensor]  # rest (M, V, 3), R (M, J, 3, 3), joints (M, J, 3), targets (M, V, 3)
+
+
+def learn(
+    vertices: Float[Tensor, "n V 3"],
+    joints: Float[Tensor, "n J 3"],
+    faces: Int[Tensor, "F 3"],
+    weights: Float[Tensor, "V J"],
+    parents: tuple[int, ...],
+    poses: Float[Tensor, "N J 3"],
+    *,
+    shapes: int = 20,
+    poses_each: int = 12,
+    bending: int = 4,
+    seed: int = 0,
+    flesh: _elastic.Flesh | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Float[Tensor, "V 3 K 9"], Int[Tensor, "V K"]]:
+    """Pose blend shapes from some of the bodies, each in poses of its own (axis-angle), two seconds or so for each."""
+    poses = poses[poses[:, 1:].norm(dim=-1).amax(dim=1) < SOUND]
+    bodies = torch.randperm(len(vertices), generator=torch.Generator().manual_seed(seed))[:shapes]
+    pairs = [(int(body), (i * poses_each + k) % len(poses)) for i, body in enumerate(bodies) for k in range(poses_each)]
+    samples = solve(vertices, joints, faces, weights, parents, poses, pairs, flesh, progress)
+    return pose_blend_shapes(*with_mirror(samples, weights), weights, parents, bending)
+
+
+def measure(
+    vertices: Float[Tensor, "n V 3"],
+    joints: Float[Tensor, "n J 3"],
+    faces: Int[Tensor, "F 3"],
+    weights: Float[Tensor, "V J"],
+    parents: tuple[int, ...],
+    poses: Float[Tensor, "N J 3"],
+    posedirs: Float[Tensor, "V 3 K 9"],
+    bends: Int[Tensor, "V K"],
+    flesh: _elastic.Flesh | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, float]:
+    """Of every body in every pose: volume against the rest pose, %, and distance of vertices from the flesh, mm."""
+    pairs = [(body, pose) for body in range(len(vertices)) for pose in range(len(poses))]
+    return compare(
+        solve(vertices, joints, faces, weights, parents, poses, pairs, flesh, progress),
+        faces, weights, parents, posedirs, bends,
+    )  # fmt: skip
+
+
+def solve(vertices, joints, faces, weights, parents, poses, pairs, flesh=None, progress=None) -> Samples:
+    """Where the flesh goes, for pairs (body, pose) of which those of one body follow each other. flesh: by default that
+    of the mean body."""
+    flesh = flesh or _elastic.Flesh(vertices.mean(0), faces, weights, parents)
+    body, pose = torch.tensor(pairs).T
+    rest, joints, R = vertices[body], joints[body], axis_angle_to_matrix(poses[pose])
+    A = from_rest(*forward_kinematics(R, joints, parents), joints)
+    targets = torch.empty_like(rest)
+    for i in range(len(pairs)):
+        if i == 0 or body[i] != body[i - 1]:
+            own = flesh.of(rest[i], joints[i])  # takes as long as a pose
+        targets[i] = own.posed(A[i])
+        if progress:
+            progress(i + 1, len(pairs))
+    return rest, R, joints, targets
+
+
+def with_mirror(samples: Samples, weights: Float[Tensor, "V J"]) -> Samples:
+    """The samples and beside each its mirror image, so that both sides learn alike; the samples alone where the mean
+    body, its skeleton and weights with it, is not its own mirror image."""
+    rest, R, joints, targets = samples
+    flip = torch.tensor([-1.0, 1.0, 1.0]).to(rest)
+    (v, far), (j, _) = (_nearest(x.mean(0) * flip, x.mean(0)) for x in (rest, joints))
+    if far > 0.005 or not torch.allclose(weights[v][:, j], weights, atol=0.01):
+        return samples
+    mirrored = (rest * flip)[:, v], flip[:, None] * R[:, j] * flip, (joints * flip)[:, j], (targets * flip)[:, v]
+    return tuple(torch.cat(pair) for pair in zip(samples, mirrored, strict=True))
+
+
+def compare(
+    samples: Samples,
+    faces: Int[Tensor, "F 3"],
+    weights: Float[Tensor, "V J"],
+    parents: tuple[int, ...],
+    posedirs: Float[Tensor, "V 3 K 9"],
+    bends: Int[Tensor, "V K"],
+) -> dict[str, float]:
+    """What `measure` reports. Excess: how much further a vertex is from the flesh than by plain skinning, at worst."""
+    rest, R, joints, targets = samples
+    plain = blended(rest, R, joints, weights, parents)
+    bent = blended(rest, R, joints, weights, parents, posedirs, bends)
+    volume = volumes(rest, faces)
+    change = [100 * (volumes(x, faces) / volume - 1) for x in (plain, targets, bent)]
+    off = [1000 * (x - targets).norm(dim=-1) for x in (plain, bent)]
+    rms = [float(x.square().mean().sqrt()) for x in off]
+    return {
+        "volume_skinning_percent": float(change[0].mean()),
+        "volume_flesh_percent": float(change[1].mean()),
+        "volume_percent": float(change[2].mean()),
+        "volume_abs_percent": float(change[2].abs().mean()),
+        "volume_worst_percent": float(change[2][change[2].abs().argmax()]),
+        "residual_skinning_mm": rms[0],
+        "residual_mm": rms[1],
+        "residual_less_percent": 100 * (1 - rms[1] / rms[0]),
+        "residual_mean_less_percent": 100 * (1 - float(off[1].mean() / off[0].mean())),
+        "excess_worst_mm": float((off[1] - off[0]).max()),
+    }
+
+
+def volumes(v: Float[Tensor, "M V 3"], faces: Int[Tensor, "F 3"]) -> Float[Tensor, " M"]:
+    return torch.tensor([_elastic.volume(body.double().numpy(), faces.numpy()) for body in v])
+
+
+def _nearest(points: Float[Tensor, "P 3"], among: Float[Tensor, "P 3"]) -> tuple[Int[Tensor, " P"], float]:
+    """The nearest of some points to each, and how far the furthest of these is."""
+    near = [
+        torch.cdist(some, among, compute_mode="donot_use_mm_for_euclid_dist").min(dim=1) for some in points.split(256)
+    ]
+    return torch.cat([found.indices for found in near]), float(torch.cat([found.values for found in near]).max())
