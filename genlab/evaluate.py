@@ -93,7 +93,8 @@ def evaluate(
     if golden is not None:
         _replace(folder / GOLDEN, lambda file: save_file(golden, file))
     if pictures is not None:
-        picture = viz.png(viz.tile(pictures, gap=4, scale=3))
+        scale = 3 if max(pictures.shape[-2:]) <= 64 else 1  # a digit's pixels are few enough to be seen as squares
+        picture = viz.png(viz.tile(pictures, gap=4, scale=scale))
         _replace(folder / SAMPLES, lambda file: file.write_bytes(picture))
     _replace(folder / CARD, lambda file: file.write_text(cards.render(folder)))
     return folder

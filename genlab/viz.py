@@ -1,4 +1,5 @@
-"""Tensors to pictures: PNG without an imaging library, tidy grids, and small SVG charts that follow the page's theme.
+"""Tensors to pictures: PNG without an imaging library, tidy grids, meshes, and small SVG charts that follow the page's
+theme.
 
 Images are arrays or tensors of shape (n, h, w), (n, 1, h, w) or (n, 3, h, w) with values in [0, 1].
 """
@@ -12,6 +13,10 @@ from dataclasses import dataclass
 from html import escape
 
 import numpy as np
+
+from genlab.raster import mesh_picture
+
+__all__ = ["Line", "data_uri", "line_chart", "mesh_picture", "png", "ticks", "tile", "to_numpy", "to_uint8"]
 
 
 def to_numpy(x) -> np.ndarray:

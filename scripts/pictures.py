@@ -1,7 +1,7 @@
 """Take the README's pictures: `make pictures`, or python -m scripts.pictures [OUT].
 
 Serves the site, opens its pages in headless Chromium on a desk, on a phone and in the dark, and writes what is seen to
-docs/pictures/*.png. Run `python -m scripts.arrival guidance` before, if weights or films changed.
+docs/pictures/*.png. Run `python -m scripts.arrival guidance` (and body_shape) before, if weights or films changed.
 """
 
 import os
@@ -16,6 +16,10 @@ from playwright.sync_api import sync_playwright
 from genlab.demo import serve
 
 DESK, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+STRIDE = "left_hip:-28,0,-4;left_knee:5,0,0;right_hip:12,0,4;right_knee:28,0,0;right_ankle:-32,0,0;"
+STRIDE += "left_shoulder:20,0,-70;right_shoulder:-20,0,70"
+WALKER = f"motion=still&b0=1.2&b1=0.6&pose={STRIDE};left_elbow:0,-18,0;right_elbow:0,36,0"  # still, so that it is sharp
+KNEE = "left_knee:100,0,0;left_hip:-40,0,0;left_shoulder:0,0,-60;right_shoulder:0,0,60"
 SHOTS = [  # file, path, size, scheme
     ("gallery", "", DESK, "light"),
     ("guidance", "guidance", DESK, "light"),
@@ -23,10 +27,14 @@ SHOTS = [  # file, path, size, scheme
     ("guidance-phone", "guidance", PHONE, "light"),
     ("guidance-sweep", "guidance?view=sweep&label=7&guidance=1.9", DESK, "light"),
     ("guidance-draw", "guidance?view=draw&label=any&guidance=1.9", DESK, "light"),
+    ("body-shape", f"body_shape?{WALKER}&skeleton=1", DESK, "light"),
+    ("body-shape-dark", f"body_shape?{WALKER}&compare=1&before=-1.5,-1.5,0.5,0,0,0,0,0,0,0|{STRIDE}|111", DESK, "dark"),
+    ("body-shape-phone", f"body_shape?{WALKER}", PHONE, "light"),
+    ("body-shape-weights", f"body_shape?motion=still&pose={KNEE}&joint=left_knee&weights=1", DESK, "light"),
 ]
-READY = (  # a whole film, with its scrubber: not the picture that the page itself brings along
+READY = (  # a whole film, with its scrubber: not the picture that the page itself brings along; or a scene in 3D
     "() => [...document.querySelectorAll('.gl-film')].some(f => f.offsetParent && f.dataset.state === 'done'"
-    " && !f.querySelector('.gl-bar').hidden)"
+    " && !f.querySelector('.gl-bar').hidden) || document.querySelector('.gl-view[data-state=done]')"
 )
 
 

@@ -295,6 +295,58 @@ def test_the_mesh_is_drawn_where_it_should_be_and_as_large(visit):
     assert page.locator(".gl-view .gl-status").inner_text() == "Ready."
 
 
+def limb():
+    """A ball in SMPL's form: joints inside it in a row, weights that fall off, and bends of all kinds."""
+    import torch
+
+    from genlab.models.body import SMPL, SMPLConfig
+
+    generator = torch.Generator().manual_seed(0)
+    V, J = len(VERTICES), 4
+    body = SMPL(SMPLConfig(vertices=V, faces=len(FACES), betas=2, parents=(-1, 0, 1, 1), bending=2))
+    v = torch.tensor(VERTICES, dtype=torch.float32)
+    spots = torch.tensor([[0.0, -0.3, 0], [0, -0.1, 0], [0, 0.2, 0], [0.2, 0.1, 0]])
+    near = torch.exp(-12 * torch.cdist(v, spots) ** 2)
+    ring = torch.softmax(-40 * torch.cdist(spots, v), dim=1)
+    state = {
+        "v_template": v,
+        "shapedirs": torch.stack([v, v[:, [1, 2, 0]]], dim=2) * 0.3,
+        "posedirs": 0.1 * v[:, :, None, None] * torch.randn(V, 3, 2, 9, generator=generator).cumsum(0) / V**0.5,
+        "J_regressor": ring,
+        "weights": near / near.sum(1, keepdim=True),
+        "faces": torch.tensor(FACES, dtype=torch.int32),
+        "bends": torch.stack([torch.arange(V) % 3, (torch.arange(V) + 1) % 3], dim=1).to(torch.uint8),
+    }
+    body.load_state_dict(state, assign=True)
+    return body, torch.randn(1, 2, generator=generator), 0.5 * torch.randn(1, J, 3, generator=generator)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("left_out", [None, "shape", "bend", "skin"])
+def test_a_rig_follows_the_law(visit, left_out):
+    """The page's own skinning draws what the model computes, with every step and without each of them."""
+    import torch
+
+    body, betas, turns = limb()
+    argument = {"shape": "shape_blend", "bend": "pose_blend", "skin": "skinning", None: "shape_blend"}[left_out]
+    with torch.no_grad():
+        there = body(betas, turns, **{argument: left_out is None}).vertices[0].numpy()
+    there = there - [0, there[:, 1].min(), 0]
+    page, look = visit(), {"yaw": 20, "pitch": 10, "box": [[-0.7, 0, -0.7], [0.7, 1.3, 0.7]], "floor": False}
+    send(page, ui.Scene("", name="law", **look).mesh("limb", there, FACES, colors=SIDES).value())
+    wanted = seen(page)
+    directions = np.moveaxis(body.shapedirs.numpy(), 2, 0)
+    rig = {"rig": ui.Rig.of(body, bending=False, betas=2), "directions": directions, "colors": SIDES}
+    send(page, ui.Scene("", name="rig", **look).mesh("limb", VERTICES, FACES, **rig).value())
+    send(page, ui.Scene.update({"limb": {"rig": ui.Rig.of(body, betas=2)}}))
+    steps = {"shape": True, "bend": True, "skin": True} | ({left_out: False} if left_out else {})
+    order = {"mesh": "limb", "weights": betas[0].tolist(), "pose": turns.flatten().tolist(), "steps": steps}
+    page.evaluate("detail => document.dispatchEvent(new CustomEvent('gl-blend', { detail }))", order)
+    picture = seen(page)
+    assert ink(picture).sum() > 2_000
+    assert (np.abs(picture - wanted).max(axis=-1) > 40).sum() < 60, "but for single pixels along the rim"
+
+
 @pytest.mark.browser
 def test_nothing_is_drawn_while_nothing_changes(visit):
     page = visit()

@@ -3,33 +3,43 @@
 An app states its knobs once (`Knobs`); components, validation and the link follow from them.
 """
 
+from genlab.ui.figure import LARGEST, Figure, bones, figure, read_keypoints
 from genlab.ui.film import STOPPING, Film, film
 from genlab.ui.frame import Frame, frame, markdown, page
 from genlab.ui.knobs import Choice, Knobs, Number, Switch
-from genlab.ui.media import picture_file
+from genlab.ui.media import arrays_file, mesh_file, picture_file
 from genlab.ui.pad import drawn, ink, packed, pad, strokes, unpacked
-from genlab.ui.panels import call_text, card_text, equation, measured, python_text, under_the_hood
+from genlab.ui.panels import call_text, card_text, equation, measured, part, python_text, under_the_hood
+from genlab.ui.race import Race, race
+from genlab.ui.rig import Rig
 from genlab.ui.runs import Run, Runs
 from genlab.ui.shelf import Shelf, gpu, infer, seeded, tensor
 from genlab.ui.theme import look
 from genlab.ui.viewer import Scene, viewer
 
 __all__ = [
+    "LARGEST",
     "STOPPING",
     "Choice",
+    "Figure",
     "Film",
     "Frame",
     "Knobs",
     "Number",
+    "Race",
+    "Rig",
     "Run",
     "Runs",
     "Scene",
     "Shelf",
     "Switch",
+    "arrays_file",
+    "bones",
     "call_text",
     "card_text",
     "drawn",
     "equation",
+    "figure",
     "film",
     "frame",
     "gpu",
@@ -38,11 +48,15 @@ __all__ = [
     "look",
     "markdown",
     "measured",
+    "mesh_file",
     "packed",
     "pad",
     "page",
+    "part",
     "picture_file",
     "python_text",
+    "race",
+    "read_keypoints",
     "seeded",
     "strokes",
     "tensor",

@@ -1,5 +1,6 @@
 """The texts below the stage, written from the models themselves: equation, source, Python, card."""
 
+import re
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
@@ -16,9 +17,15 @@ def equation(family: str, name: str, now: Mapping[str, str]) -> str:
     from genlab import core
 
     law = core.law(getattr(import_module(f"genlab.models.{family}"), name))
-    rows = [f"| ${symbol}$ | {meaning} | {now.get(symbol, '–')} |" for symbol, meaning in law.symbols.items()]
+    words = {symbol: re.sub(r"\\\( *(.+?) *\\\)", r"$\1$", meaning) for symbol, meaning in law.symbols.items()}
+    rows = [f"| ${symbol}$ | {meaning} | {now.get(symbol, '–')} |" for symbol, meaning in words.items()]
     paper = f"[{law.paper}, {law.year}]({law.url})" if law.url else f"{law.paper}, {law.year}"
     return "\n".join([f"$${law.latex}$$", "", "| symbol | what it is | now |", "| --- | --- | --- |", *rows, "", paper])
+
+
+def part(path: str) -> Any:
+    """A part of genlab that an app meets by name, at run time, as it does its models: `part("data.motions")`."""
+    return import_module(f"genlab.{path}")
 
 
 def under_the_hood(family: str, name: str) -> str:

@@ -2,10 +2,14 @@
 //
 // Anything on the page can set blend weights, without the server:
 //   document.dispatchEvent(new CustomEvent("gl-blend", { detail: { mesh: "body", weights: [0.5, -1.2] } }));
-// `weights` is the whole list, or {index: weight} for some of it. Every viewer with an item of that name follows.
+// `weights` is the whole list, or {index: weight} for some of it. Every viewer with an item of that name follows. Of an
+// item with a rig `detail` may also hold: pose (all of its joints' rotation vectors, one after the other), turn ({joint:
+// [x, y, z]}, radians), steps ({shape, bend, skin}: false leaves that step of the law out), play (the name of a clip, ""
+// for none), paint (a joint whose weights to show, or null); of any item: hidden, opacity, label, at ([x, y, z]); of the
+// scene: box, two corners of what the camera sees, or focus ({joint, size}) instead.
 const find = (selector) => element.querySelector(selector);
 const root = find(".gl-view"), stage = find(".gl-orbit"), tags = find(".gl-tags"), ended = new AbortController();
-const BLANK = { scene: null, items: new Map(), camera: null, frame: null, serial: 0, status: "" };
+const BLANK = { scene: null, items: new Map(), clips: new Map(), camera: null, frame: null, serial: 0, status: "" };
 let versions = 0; // no two states of any two items share one
 const FOV = (28 * Math.PI) / 180; // narrow, as with the lens that portraits are taken with
 
@@ -74,20 +78,42 @@ async function change(item, news) {
     check(fits, `The directions of ${named} do not fit its vertices.`);
   }
   const count = (next.scales ?? item.scales).length, weights = news.weights ?? item.weights;
+  if (news.rig) next.rig = await unpackRig(news.rig, length / 3, count, item.rig);
   check(numbers(weights, count), `${named} takes ${count} weights, all of them numbers.`);
   return () => Object.assign(item, next, { weights, stale: true });
 }
 
-async function create(about) {
-  const { name, at, color, label, smooth, opacity = 1, size = 0, width = 0 } = about ?? {};
+async function create(about, others, clips) {
+  const { name, at, color, label, smooth, opacity = 1, size = 0, width = 0, hidden = false, play = "" } = about ?? {};
   check(typeof name === "string" && numbers(at, 3) && numbers(color, 3), "An item is not described.");
   check(numbers([opacity, size, width], 3), `The sizes of ${JSON.stringify(name)} are not numbers.`);
-  const item = { name, at, color, label, smooth, opacity, size, width, scales: [], weights: [] };
+  const item = { name, at, color, label, smooth, opacity, size, width, hidden: Boolean(hidden), scales: [], weights: [] };
+  if (about.of !== undefined) return follower(item, about, others.get(about.of));
   (await change(item, { ...about, weights: about.directions ? about.weights : [] }))();
+  if (item.rig) rest(item);
   if (about.faces) item.faces = await unpack(about.faces, 3);
   else item.pairs = await unpack(about.pairs, 2);
   const count = item.base.length / 3, inside = (item.faces ?? item.pairs).every((i) => i < count);
   check(inside, `${JSON.stringify(name)} joins vertices that it does not have.`);
+  if (play) Object.assign(item, act(item, { play }, clips));
+  blend(item);
+  return item;
+}
+
+function rest(item) {
+  item.pose = new Float32Array(3 * (item.source ?? item).rig.parents.length);
+  item.steps = { shape: true, bend: true, skin: true };
+}
+
+// A copy of a body, or its bones: it owns what differs, and looks the rest up in its source.
+function follower(item, { kind }, source) {
+  check(source?.rig && (kind === "copy" || kind === "bones"), `${JSON.stringify(item.name)} follows nobody.`);
+  item.source = source;
+  rest(item);
+  const { faces, base, scales, smooth } = source;
+  if (kind === "copy") Object.assign(item, { faces, base, scales, smooth });
+  else Object.assign(item, { bones: true, opacity: 1, pairs: source.rig.parents.flatMap((p, k) => (k ? [p, k] : [])) });
+  item.weights = scales.map(() => 0);
   blend(item);
   return item;
 }
@@ -95,12 +121,19 @@ async function create(about) {
 // Where the vertices are now, base + sum of weights times directions, and the normals: sums over each vertex's faces,
 // as long as twice the area. A shader could do the former, but the latter need it here; both take a few milliseconds.
 function blend(item) {
-  const { base, directions, faces } = item, length = base.length, now = (item.now ??= new Float32Array(length));
+  if (item.bones) {
+    const { places: now, at, version: seen } = item.source;
+    Object.assign(item, { now, at, seen, stale: false, version: ++versions });
+    return;
+  }
+  const { base, directions, scales, rig } = item.source ?? item, { faces } = item;
+  const length = base.length, now = (item.now ??= new Float32Array(length));
   now.set(base);
-  item.weights.forEach((weight, k) => {
-    const step = weight * item.scales[k], from = k * length;
+  if (item.steps?.shape !== false) item.weights.forEach((weight, k) => {
+    const step = weight * scales[k], from = k * length;
     if (step) for (let i = 0; i < length; i++) now[i] += step * directions[from + i];
   });
+  if (rig) pose(item, now, rig);
   const out = faces && (item.normals ??= new Float32Array(length)).fill(0);
   for (let f = 0; f < (faces?.length ?? 0); f += 3) {
     const a = 3 * faces[f], b = 3 * faces[f + 1], c = 3 * faces[f + 2];
@@ -119,6 +152,7 @@ function blend(item) {
 
 // The room that some items take: the corners of a box.
 function room(items) {
+  items = items.filter((item) => !item.hidden);
   const low = [Infinity, Infinity, Infinity], high = [-Infinity, -Infinity, -Infinity];
   for (const { now, at } of items)
     for (let i = 0; i < now.length; i++) {
@@ -164,13 +198,18 @@ function lens(width, height) {
 }
 
 function reset() {
-  const [yaw, pitch] = state.scene.view, items = [...state.items.values()], [low, high] = room(items);
-  const half = low.map((x, k) => Math.max((high[k] - x) / 2, 1e-6)), centre = low.map((x, k) => (x + high[k]) / 2);
-  const floor = state.scene.floor === false ? false : (state.scene.floor ?? low[1]);
-  const margin = items.some((item) => item.label) ? 1.2 : 1.1; // a label stands above its item
-  state.frame = { centre, half, floor, margin, reach: 2.6 * Math.max(half[1], Math.hypot(half[0], half[2])) };
+  const [yaw, pitch] = state.scene.view;
+  reframe();
   state.camera = { yaw, pitch, zoom: 1, pan: [0, 0, 0] };
   invalidate();
+}
+
+function reframe() {
+  const items = [...state.items.values()], [low, high] = state.scene.box ?? room(items);
+  const half = low.map((x, k) => Math.max((high[k] - x) / 2, 1e-6)), centre = low.map((x, k) => (x + high[k]) / 2);
+  const floor = state.scene.floor === false ? false : (state.scene.floor ?? low[1]);
+  const margin = items.some((item) => item.label && !item.hidden) ? 1.2 : 1.1; // a label stands above its item
+  state.frame = { centre, half, floor, margin, reach: 2.6 * Math.max(half[1], Math.hypot(half[0], half[2])) };
 }
 
 function move({ yaw = 0, pitch = 0, zoom = 1, pan = [0, 0] }) {
@@ -196,10 +235,11 @@ function invalidate() {
 }
 
 function draw() {
-  const width = stage.clientWidth, height = stage.clientHeight, ratio = Math.min(window.devicePixelRatio || 1, 2);
+  const width = stage.clientWidth, height = stage.clientHeight, fine = Math.min(window.devicePixelRatio || 1, 2);
   if (!state.scene || !width || !height || ended.signal.aborted || find("img")) return;
-  const items = [...state.items.values()], canvas = find("canvas"), seen = lens(width, height);
-  for (const item of items) if (item.stale) blend(item);
+  const items = [...state.items.values()].filter((item) => !item.hidden), canvas = find("canvas");
+  const moving = playing(), seen = lens(width, height), ratio = moving.length ? pace(fine) : fine;
+  for (const item of items) if (item.stale || (item.bones && item.seen !== item.source.version)) blend(item);
   const size = [Math.round(width * ratio), Math.round(height * ratio)];
   if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
   state.painter.draw(items, seen, state.frame, ratio);
@@ -207,6 +247,44 @@ function draw() {
   const { yaw, pitch, zoom, pan } = state.camera;
   root.dataset.camera = [yaw, pitch, zoom, ...pan].map((x) => x.toFixed(3)).join(" ");
   root.dataset.frames = ++state.frames;
+  root.dataset.playing = moving.map((item) => item.play.name).join(" ");
+  if (moving.some((item) => item.play.paused === undefined)) onward();
+}
+
+// Pixels for each of the page's while something moves: fewer, if the machine is too slow for smooth motion with all.
+function pace(ratio) {
+  const now = performance.now(), late = Math.min(now - (state.drawn ?? now), 200);
+  state.drawn = now;
+  state.late = 0.9 * (state.late ?? 30) + 0.1 * late;
+  if (state.late > 60) state.coarse = 0.7;
+  return ratio * (state.coarse ?? 1);
+}
+
+// Items that play a clip, in the pose that is due.
+function playing() {
+  const moving = [...state.items.values()].filter((item) => item.play && !item.hidden);
+  for (const item of moving) {
+    const { clip, since, paused } = item.play, seconds = (paused ?? performance.now() - since) / 1000;
+    Object.assign(item, { pose: posed(clip, seconds), stale: true });
+    root.dataset.seconds = seconds.toFixed(3);
+  }
+  return moving;
+}
+
+// The next picture of a clip; while nobody sees the stage, only a look now and then whether somebody does.
+function onward() {
+  const { top, bottom } = stage.getBoundingClientRect();
+  if (bottom > 0 && top < innerHeight) invalidate();
+  else setTimeout(() => { if (!ended.signal.aborted) onward(); }, 250);
+}
+
+function pause() {
+  for (const { play } of state.items.values()) {
+    if (!play) continue;
+    if (play.paused === undefined) play.paused = performance.now() - play.since;
+    else Object.assign(play, { since: performance.now() - play.paused, paused: undefined });
+  }
+  invalidate();
 }
 
 function label(items, seen) {
@@ -260,10 +338,19 @@ function begin() {
 
 async function whole(value) {
   check(Array.isArray(value.items) && value.items.length <= 64 && numbers(value.view, 2), "There is no scene.");
-  const items = new Map(), same = state.scene && state.scene.name === value.name;
-  for (const about of value.items) items.set(about?.name, await create(about));
-  Object.assign(state, { scene: value, items });
+  const items = new Map(), clips = new Map(), same = state.scene && state.scene.name === value.name;
+  check(!value.box || (value.box.length === 2 && value.box.every((corner) => numbers(corner, 3))), "The box is none.");
+  for (const [name, about] of Object.entries(value.clips ?? {})) {
+    const { scale, fps, feet, shape } = about, size = shape?.[1];
+    const frames = Float32Array.from(await unpack(about, size), (q) => q * scale);
+    check(numbers([scale, fps], 2) && fps > 0 && frames.length && Array.isArray(feet), `The motion ${name} is none.`);
+    check(feet.every((k) => Number.isInteger(k) && k >= 0 && 3 * k < size), `The motion ${name} has no such feet.`);
+    clips.set(name, { frames, fps, feet, size });
+  }
+  for (const about of value.items) items.set(about?.name, await create(about, items, clips));
+  Object.assign(state, { scene: value, items, clips });
   if (!same) reset();
+  document.dispatchEvent(new CustomEvent("gl-scene", { detail: { name: value.name } })); // whoever moves it may do so now
 }
 
 async function update(value) {
@@ -273,6 +360,7 @@ async function update(value) {
     applied.push(await change(state.items.get(name), news));
   }
   for (const apply of applied) apply();
+  for (const item of state.items.values()) item.stale ||= item.source?.stale;
 }
 
 // The picture that the server sent along, in place of a drawing of our own.
@@ -343,21 +431,43 @@ listen(stage, "wheel", (event) => {
 const KEYS = { ArrowLeft: { yaw: -5 }, ArrowRight: { yaw: 5 }, ArrowUp: { pitch: 5 }, ArrowDown: { pitch: -5 } };
 Object.assign(KEYS, { "+": { zoom: 0.9 }, "=": { zoom: 0.9 }, "-": { zoom: 1 / 0.9 }, _: { zoom: 1 / 0.9 } });
 listen(stage, "keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || !(Object.hasOwn(KEYS, event.key) || event.key === "0")) return;
+  const ours = Object.hasOwn(KEYS, event.key) || event.key === "0" || (event.key === " " && root.dataset.playing);
+  if (event.ctrlKey || event.metaKey || event.altKey || !ours) return;
   event.preventDefault();
+  if (event.key === " ") return pause();
   if (event.key !== "0") move(KEYS[event.key]);
   else if (state.scene) reset();
 });
 
+// The box of that size around a joint of an item, where it is now.
+function around(item, { joint, size }) {
+  blend(item);
+  const place = item.places?.slice(3 * joint, 3 * joint + 3);
+  check(place?.length === 3 && size > 0, `${JSON.stringify(item.name)} has no such joint to look at.`);
+  return [-size, size].map((half) => [...place].map((x, k) => x + item.at[k] + half));
+}
+
 listen(document, "gl-blend", (event) => {
-  const { mesh, weights } = event.detail ?? {}, item = state.items.get(mesh);
+  const { mesh, weights, box: seen, focus, ...more } = event.detail ?? {}, item = state.items.get(mesh);
   if (!item) return;
   const next = [...item.weights], entries = Object.entries(weights ?? {});
   const known = ([k, w]) => /^\d+$/.test(k) && Number(k) < next.length && Number.isFinite(w);
   if ((Array.isArray(weights) && weights.length !== next.length) || !entries.every(known))
     return say(`${JSON.stringify(mesh)} takes ${next.length} weights, all of them numbers.`, (scolded = true));
   for (const [k, w] of entries) next[Number(k)] = w;
-  Object.assign(item, { weights: next, stale: true });
+  let box = seen;
+  try {
+    check(!box || (box.length === 2 && box.every((corner) => numbers(corner, 3))), "The box is none.");
+    Object.assign(item, { weights: next, stale: true }, act(item, more, state.clips));
+    if (focus) box = around(item, focus);
+  } catch (error) {
+    scolded = true;
+    return complain(error);
+  }
+  if (box) {
+    state.scene.box = box;
+    reframe();
+  }
   if (scolded) show(); // all is well again
   else invalidate();
   scolded = false;

@@ -1,7 +1,8 @@
 """The viewer: meshes, skeletons and points in 3D, turned by hand. y is up, lengths are metres; drawn by viewer.js.
 
 `Scene` packs arrays for the page: once the whole, then only what changes. Blend weights need no server at all: they
-follow sliders (`Scene.blending`), or any script that dispatches a "gl-blend" event, as viewer.js explains.
+follow sliders (`Scene.blending`), or any script that dispatches a "gl-blend" event, as viewer.js explains. With a `Rig`
+a mesh takes poses in the same way, plays clips of them, and shows whom its vertices follow.
 """
 
 import base64
@@ -17,6 +18,7 @@ import numpy as np
 
 from genlab import viz
 from genlab.names import require
+from genlab.ui.rig import Rig
 
 gr = require("gradio", extra="apps")
 
@@ -42,7 +44,7 @@ TEMPLATE = """
 
 def viewer(value: dict | None = None, **kwargs):
     """The component. Its value is what `Scene.value`, `Scene.update` or `Scene.message` returns."""
-    scripts = [(HERE / name).read_text(encoding="utf-8") for name in ("viewer_draw.js", "viewer.js")]
+    scripts = [(HERE / name).read_text(encoding="utf-8") for name in ("viewer_draw.js", "viewer_rig.js", "viewer.js")]
     return gr.HTML(
         value,
         html_template=TEMPLATE,
@@ -58,10 +60,11 @@ class Scene:
 
     `alt` says it in words. A scene of the same `name` as the one before keeps the visitor's camera.
     `yaw`, `pitch`: degrees, from +z and from the horizon. `floor`: its height; None the lowest point, False no floor.
-    `fallback`: a picture, as a data URI, for browsers without WebGL2; else the page draws a simpler one itself.
+    `fallback`: a picture, as a data URI, for browsers without WebGL2; else the page draws a simpler one itself. `box`:
+    two corners (2, 3) that the camera sees at first; else what there is.
 
     All items take `color` (#rrggbb) or `colors`, uint8 (V, 3); `at`, (3,), where they stand, be it side by side; a
-    `label` above them; and `directions` (K, V, 3), which times `weights` (K,) are added to the vertices.
+    `label` above them; `hidden`; and `directions` (K, V, 3), which times `weights` (K,) are added to the vertices.
     """
 
     def __init__(
@@ -73,18 +76,59 @@ class Scene:
         pitch: float = 8,
         floor: float | bool | None = None,
         fallback: str | None = None,
+        box=None,
     ):
         if fallback is not None and not fallback.startswith("data:image/"):
             raise ValueError("fallback is a picture as a data URI (genlab.viz.data_uri makes one)")
         floor = floor if floor is None or floor is False else _number(floor, "floor")
         view = [_number(yaw, "yaw"), _number(pitch, "pitch")]
         self.about: dict[str, Any] = {"alt": alt, "name": name, "view": view, "floor": floor, "fallback": fallback}
+        self.about["box"] = None if box is None else _array(box, (2, 3), "box").tolist()
         self.items: dict[str, dict[str, Any]] = {}
+        self.clips: dict[str, dict[str, Any]] = {}
 
-    def mesh(self, name: str, vertices, faces, *, opacity: float = 1, smooth: bool = True, **common) -> "Scene":
-        """Triangles `faces` (F, 3) between `vertices` (V, 3). `smooth=False` shows each triangle as flat as it is."""
-        look = {"opacity": float(np.clip(_number(opacity, "opacity"), 0, 1)), "smooth": bool(smooth)}
-        return self._add(name, vertices, look, faces=faces, **{"color": CLAY} | common)
+    def mesh(
+        self,
+        name: str,
+        vertices,
+        faces,
+        *,
+        opacity: float = 1,
+        smooth: bool = True,
+        rig: Rig | None = None,
+        play: str = "",
+        **common,
+    ) -> "Scene":
+        """Triangles `faces` (F, 3) between `vertices` (V, 3). `smooth=False` shows each triangle as flat as it is.
+
+        With a `rig` it stands with its lowest point at y = 0, and takes poses; `play`: the clip that it begins with.
+        """
+        look = {"opacity": _share(opacity), "smooth": bool(smooth), "play": play}
+        self._add(name, vertices, look, faces=faces, **{"color": CLAY} | common)
+        if rig is not None:
+            item = self.items[name]
+            if len(viz.to_numpy(rig.weights)) != item["vertices"]["shape"][0] or len(rig.moves) != len(item["weights"]):
+                raise ValueError(f"the rig of {name!r} has other vertices or directions than its mesh")
+            item["rig"] = rig.packed(packed)
+        return self
+
+    def copy(self, name: str, of: str, *, opacity: float = 1, **look) -> "Scene":
+        """A second body out of the same arrays, with weights, pose and place (`at`, `label`, `color`, `hidden`) of its
+        own."""
+        return self._follow(name, of, {"kind": "copy", "opacity": _share(opacity), "color": CLAY} | look)
+
+    def bones(self, name: str, of: str, *, size: float = 0.04, width: float = 0.016, **look) -> "Scene":
+        """The skeleton of a mesh with a rig, drawn through its skin."""
+        sizes = {"size": _number(size, "size"), "width": _number(width, "width")}
+        return self._follow(name, of, {"kind": "bones", "color": BONE} | sizes | look)
+
+    def clip(self, name: str, frames, fps: float = 30, feet: Sequence[int] = ()) -> "Scene":
+        """Poses (F, J, 3), local axis-angle, to play round and round. `feet`: joints whose mean stays where it is."""
+        x = _array(frames, ("F", "J", 3), f"clip {name!r}").reshape(len(frames), -1)
+        whole, scale = _int16(x)
+        about = {**packed(whole), "scale": scale, "fps": _number(fps, "fps"), "feet": list(feet)}
+        self.clips[name] = about
+        return self
 
     def skeleton(self, name: str, joints, bones, *, size: float = 0.045, width: float = 0.018, **common) -> "Scene":
         """Balls of diameter `size` at `joints` (J, 3), rods of diameter `width` along `bones` (B, 2), their pairs."""
@@ -101,11 +145,13 @@ class Scene:
 
     def value(self, status: str = "") -> dict:
         """The whole scene, for the component; `status` is a sentence below it."""
-        return {"serial": next(SERIAL), **self.about, "status": status, "items": list(self.items.values())}
+        items = list(self.items.values())
+        return {"serial": next(SERIAL), **self.about, "status": status, "clips": self.clips, "items": items}
 
     @staticmethod
     def update(items: Mapping[str, Mapping[str, Any]], *, alt: str | None = None, status: str | None = None) -> dict:
-        """New values for some items of the scene on the page; all else, camera included, stays.
+        """New values for some items of the scene on the page; all else, camera included, stays. A `rig` brings what
+        bends its mesh, if that was left out before.
 
         `Scene.update({"body": {"vertices": v, "weights": w}})`. Each may bring: vertices (a skeleton's joints, a
         cloud's points, too), colors, directions, weights. Directions start from the vertices, so a new pose of a
@@ -129,6 +175,26 @@ class Scene:
         detail = f"{{ mesh: {word}, weights }}"
         return f'(...weights) => {{ document.dispatchEvent(new CustomEvent("gl-blend", {{ detail: {detail} }})); }}'
 
+    @staticmethod
+    def acting(name: str, detail: str, arguments: str = "") -> str:
+        """For the `js` of any event: tell an item what to do, in the browser, at once. `detail` is a JavaScript object
+        of what viewer.js lists, from the `arguments`. `button.click(None, js=Scene.acting("body", '{ play: "" }'))`"""
+        word = json.dumps(name).replace("<", "\\u003c")
+        return (
+            f'({arguments}) => {{ document.dispatchEvent(new CustomEvent("gl-blend", '
+            f"{{ detail: {{ mesh: {word}, ...({detail}) }} }})); }}"
+        )
+
+    def _follow(self, name: str, of: str, look: dict[str, Any]) -> "Scene":
+        if not name or name in self.items:
+            raise ValueError(f"each item of a scene has a name of its own; {name!r} is empty or taken")
+        if "rig" not in self.items.get(of, ()):
+            raise ValueError(f"{name!r} follows {of!r}, which is no mesh with a rig of this scene")
+        look = {"at": (0, 0, 0), "hidden": False, "label": ""} | look
+        look |= {"at": _array(look["at"], (3,), f"at of {name!r}").tolist(), "color": _rgb(look["color"])}
+        self.items[name] = {"name": name, "of": of, **look}
+        return self
+
     def _add(
         self,
         name: str,
@@ -141,6 +207,7 @@ class Scene:
         weights=None,
         at: Sequence[float] = (0, 0, 0),
         label: str = "",
+        hidden: bool = False,
         **joined,
     ) -> "Scene":
         """One more item. `joined`: its faces, or its pairs."""
@@ -156,7 +223,8 @@ class Scene:
         for kind, table in joined.items():
             item[kind] = _indices(table, {"faces": 3, "pairs": 2}[kind], count, f"{kind} of {name!r}")
         where = _array(at, (3,), f"at of {name!r}").tolist()
-        self.items[name] = {"name": name, "color": _rgb(color), "at": where, "label": str(label), **look, **item}
+        about = {"name": name, "color": _rgb(color), "at": where, "label": str(label), "hidden": bool(hidden)}
+        self.items[name] = {**about, **look, **item}
         return self
 
 
@@ -173,7 +241,7 @@ def packed(array: np.ndarray) -> dict[str, Any]:
     return {"type": f"{flat.dtype.kind}{flat.dtype.itemsize}", "shape": list(array.shape), "data": data}
 
 
-def _changes(name: str, vertices=None, colors=None, directions=None, weights=None) -> dict[str, Any]:
+def _changes(name: str, vertices=None, colors=None, directions=None, weights=None, rig=None) -> dict[str, Any]:
     """What is given, checked and packed."""
     changes: dict[str, Any] = {}
     if vertices is not None:
@@ -184,7 +252,13 @@ def _changes(name: str, vertices=None, colors=None, directions=None, weights=Non
         changes["directions"] = _directions(directions, f"directions of {name!r}")
     if weights is not None:
         changes["weights"] = _array(weights, ("K",), f"weights of {name!r}").tolist()
+    if rig is not None:
+        changes["rig"] = rig.packed_bending(packed)
     return changes
+
+
+def _share(opacity) -> float:
+    return float(np.clip(_number(opacity, "opacity"), 0, 1))
 
 
 def _points(values, what: str) -> dict[str, Any]:

@@ -1,0 +1,378 @@
+"""The app that fits bodies as a visitor meets it: in a browser, through a link, and through the API."""
+
+import importlib.util
+import json
+import re
+import struct
+import sys
+import zlib
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+pytest.importorskip("gradio")
+
+from genlab import ui, viz
+from genlab.names import root
+
+SHORT = "descent=10&steps=1"  # what is tested is the page
+PLACES = (
+    "() => [...document.querySelectorAll('[data-joint]')]"
+    ".map(node => node.getAttribute('transform').match(/[-.\\d]+/g).map(Number))"
+)
+LEARNED = (
+    "() => [...document.querySelectorAll('.gl-fits .gl-lane-lgd line:not(.gl-off)')]"
+    ".map(line => [line.x2, line.y2].map(v => v.baseVal.value))"
+)
+OVER = (
+    "run => { const race = document.querySelector('.gl-race');"
+    " return race.dataset.state === 'done' && race.dataset.run !== run }"
+)
+
+
+@pytest.fixture(scope="module")
+def app() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("fit_pose_under_test", root() / "apps" / "fit_pose.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def address(app):
+    served = app.build()
+    served.queue(max_size=16)
+    served.launch(prevent_thread_lock=True, quiet=True, **ui.look())
+    yield served.local_url
+    served.close()
+
+
+@pytest.fixture
+def visit(browser, address):
+    """visit(query, width, height): a page whose console stays silent and which asks no other host for anything."""
+    troubles, pages = [], []
+
+    def at(query: str = "", width: int = 1280, height: int = 800, dark: bool = False):
+        page = browser.new_page(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+            reduced_motion="reduce",  # the race shows its end at once
+        )
+        pages.append(page)
+        page.set_default_timeout(90_000)
+        page.on("console", lambda m: troubles.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("request", lambda r: None if r.url.startswith((address, "data:", "blob:")) else troubles.append(r.url))
+        page.goto(f"{address}?{query}" if query else address, wait_until="domcontentloaded")
+        page.locator(".gl-view[data-state=done]").wait_for()
+        arrival = json.loads((root() / "apps" / "pictures" / "fit_pose.json").read_text(encoding="utf-8"))["race"][
+            "run"
+        ]
+        page.wait_for_function(OVER, arg=arrival if query else "")
+        return page
+
+    yield at
+    for page in pages:
+        page.close()
+    assert troubles == []
+
+
+def again(page, act) -> str:
+    """Do something that starts a run, and wait for that run's end; what is said of it."""
+    run = page.locator(".gl-race").get_attribute("data-run")
+    act()
+    page.wait_for_function(OVER, arg=run)
+    return status(page)
+
+
+def status(page) -> str:
+    return page.locator(".gl-race .gl-status").inner_text()
+
+
+def drag(page, joint: int, right: float, down: float) -> None:
+    box = page.locator(f"[data-joint='{joint}'] .gl-dot").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + right, y + down, steps=4)
+    page.mouse.up()
+
+
+def places(page) -> np.ndarray:
+    return np.array(page.evaluate(PLACES))
+
+
+def learned(page) -> np.ndarray:
+    """Where the learned fit sees joints 1 to 23."""
+    return np.array(page.evaluate(LEARNED))
+
+
+ELBOW, WRIST, KNEE = 18, 20, 4
+
+
+# -- in the browser ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.browser
+def test_a_fit_is_there_on_arrival_and_a_dragged_joint_is_followed(visit):
+    page = visit()
+    assert "?" not in page.url, "nothing was changed, so the link needs no state"
+    assert re.match(r"Learned: .* mm in space after .*Adam: .* mm in space after", status(page))
+    assert np.abs(learned(page) - places(page)[1:]).mean() < 12, "the fit lies on the figure"
+    charts = [node.get_attribute("aria-label") for node in page.locator(".gl-charts svg").all()]
+    assert all(re.search("learned ends at .* descent ends at", words) for words in charts)
+    scrubber = page.get_by_role("slider", name="Time of the fit")
+    last = learned(page)
+    scrubber.focus()
+    scrubber.press("Home")
+    assert "step 0" in page.locator(".gl-race output").inner_text() and not np.array_equal(learned(page), last)
+    assert page.locator(".gl-now-n").inner_text() == "0", "the equation follows"
+    scrubber.press("End")
+    assert np.array_equal(learned(page), last)
+
+    before = places(page)
+    said = again(page, lambda: drag(page, WRIST, 60, -40))
+    after = places(page)
+    moved = np.abs(after - before).max(axis=1) > 1
+    assert list(np.flatnonzero(moved)) == [WRIST], "it alone"
+    assert (learned(page) - last)[WRIST - 1] @ (after - before)[WRIST] > 0, "the fit follows"
+    assert "mm" not in said and "points=" in page.url
+    assert "nobody knows" in page.locator(".gl-charts svg").nth(1).get_attribute("aria-label")
+    assert not page.get_by_role("radio", name="walk").is_checked(), "it is no example any more"
+    other = visit(page.url.split("?")[1])
+    assert np.abs(places(other) - after).max() < 0.1, "the link holds the figure"
+    assert np.abs(learned(other) - learned(page)).max() < 1
+
+
+@pytest.mark.browser
+def test_joints_are_switched_and_moved_by_hand_and_by_keys(visit):
+    page = visit(SHORT)
+    seen = page.locator(".gl-tools output")
+    knee = page.locator(f"[data-joint='{KNEE}']")
+    said = again(page, lambda: knee.locator(".gl-dot").dblclick(force=True))
+    assert knee.get_attribute("aria-pressed") == "false" and "not seen" in knee.get_attribute("aria-label")
+    assert "mm in space" in said, "the true body is still known"
+    assert "points=" in page.url
+    again(page, lambda: page.get_by_role("button", name="Switch on").click())
+    assert knee.get_attribute("aria-pressed") == "true" and "points=" not in page.url
+    knee.focus()
+    assert seen.inner_text() == "left knee"
+    before = places(page)
+    again(page, lambda: page.keyboard.press("ArrowRight"))
+    assert np.allclose((places(page) - before)[KNEE], [3.84, 0], atol=0.2)
+    again(page, lambda: page.keyboard.press("Delete"))
+    assert (
+        knee.get_attribute("aria-pressed") == "false" and page.evaluate("document.activeElement.dataset.joint") == "4"
+    )
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.dataset.joint") == "5"
+    page.get_by_role("button", name="Limb follows").click()
+    before = places(page)
+    again(page, lambda: drag(page, ELBOW, -20, 20))
+    moved = np.abs(places(page) - before).max(axis=1) > 1
+    assert list(np.flatnonzero(moved)) == [ELBOW, WRIST, 22]
+
+
+@pytest.mark.browser
+def test_every_control_acts(visit, app):
+    page = visit(SHORT)
+    page.get_by_role("button", name="More").click()
+    for name in ("arms up", "squat", "wave", "random", "walk", "COCO 17", "OpenPose 18", "OpenPose 25", "SMPL 24"):
+        before = places(page)
+        again(page, page.locator("label", has=page.get_by_role("radio", name=name, exact=True)).click)
+        assert places(page).shape != before.shape or not np.allclose(places(page), before), name
+    for name, knob in app.KNOBS.items():
+        if not isinstance(knob, ui.Number) or knob.box:
+            continue
+        slider, old = page.get_by_role("slider", name=f"range slider for {knob.label}"), page.url
+        slider.focus()
+        again(page, lambda slider=slider: slider.press("ArrowRight"))
+        assert page.url != old, name
+    ghost = page.get_by_role("checkbox", name="true body as a ghost")
+    again(page, ghost.click)
+    assert "truth=0" in page.url
+    old = places(page)
+    again(page, page.get_by_role("button", name="Random pose").click)
+    assert "pose=random" in page.url and not np.allclose(places(page), old)
+    seed = page.get_by_role("spinbutton", name="Seed", exact=True)
+    seed.fill("77")
+    again(page, lambda: page.keyboard.press("Enter"))
+    assert "seed=77" in page.url
+
+
+@pytest.mark.browser
+def test_chips_tell_the_lesson_and_a_new_run_ends_the_old(visit, app):
+    page = visit(SHORT)
+    begun = []
+    real, app.RUNS.begin = app.RUNS.begin, lambda *about: begun.append(real(*about)) or begun[-1]
+    try:
+        page.get_by_role("button", name="arms up", exact=True).click()
+        page.locator(".gl-race[data-state=live]").wait_for()
+        page.get_by_role("button", name="half of the joints").click()
+        page.wait_for_function("() => location.search.includes('missing=12')")
+        page.get_by_role("button", name="Stop").click()
+        page.locator(".gl-race[data-state=done]").wait_for()
+    finally:
+        app.RUNS.begin = real
+    assert [run.ended for run in begun] == ["replaced", "stopped"]
+    assert status(page).startswith("Stopped. Learned: ")
+    assert page.locator(".gl-tools output").inner_text() == "12 of 24 joints seen"
+
+
+def png_of(width: int, height: int) -> bytes:
+    """A PNG's beginning, whatever size it claims."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+
+
+@pytest.mark.browser
+def test_keypoints_and_a_picture_of_ones_own(visit):
+    page = visit(SHORT)
+    good = {"keypoints": [x for k in range(17) for x in (200 + 9 * (k % 4), 60 + 20 * k, 2)]}
+    files = page.locator(".gl-controls input[type=file]")
+
+    def upload(data: bytes, name: str = "keypoints.json"):
+        files.set_input_files({"name": name, "mimeType": "application/json", "buffer": data})
+
+    said = again(page, lambda: upload(json.dumps(good).encode()))
+    assert said.startswith("Learned: ") and page.locator("[data-joint]").count() == 17
+    assert np.allclose(places(page)[3], [227, 120])
+    kept, old = page.url, places(page)
+    for data, sentence in ((b"[" * 200_000, "That is no JSON"), (b"{}", "No keypoints in it")):
+        upload(data)
+        page.locator(".gl-race .gl-status.gl-error", has_text=sentence).wait_for()
+    assert page.url == kept and np.array_equal(places(page), old), "all stays as it was"
+
+    picture = page.locator(".gl-figure input[type=file]")
+    picture.set_input_files({"name": "bomb.png", "mimeType": "image/png", "buffer": png_of(60_000, 60_000)})
+    page.get_by_text("too many pixels").wait_for()
+    picture.set_input_files({"name": "not.png", "mimeType": "image/png", "buffer": b"<script>"})
+    page.get_by_text("no picture that can be read").wait_for()
+    fine = viz.png(np.full((500, 300), 180, np.uint8))
+    again(page, lambda: picture.set_input_files({"name": "me.png", "mimeType": "image/png", "buffer": fine}))
+    assert page.locator(".gl-figure svg").get_attribute("viewBox") == "0 0 300 500"
+    assert np.allclose(places(page), old), "keypoints of this very picture keep their places"
+    page.get_by_role("button", name="Remove picture").click()
+    assert page.locator(".gl-figure image[href]").count() == 0
+
+
+@pytest.mark.browser
+def test_on_a_phone_in_the_dark_the_stage_comes_first_and_nothing_sticks_out(visit):
+    page = visit("points=%00&steps=1&descent=10&noise=NaN&missing=1e99&pose=../etc", width=390, height=844, dark=True)
+    assert "missing=20" in page.url and "etc" not in page.url, "a hostile link is clamped"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    stage, controls = (page.locator(place).first.bounding_box() for place in (".gl-stage", ".gl-controls"))
+    assert stage["y"] < controls["y"]
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(16, 20, 24)"
+
+
+# -- through the API ---------------------------------------------------------------------------------------------------
+
+
+def test_both_fitters_through_the_api(address, app):
+    from gradio_client import Client
+
+    client = Client(address, verbose=False)
+    named = client.view_api(return_format="dict")["named_endpoints"]
+    ours = {name for name in named if name.startswith("/fit_pose")}
+    assert ours == {"/fit_pose_lgd", "/fit_pose_adam"} and all(named[name]["description"] for name in ours)
+    figure = app.pictured(app.KNOBS.defaults())
+    rows = [[*xy, 1] for xy in figure.xy.tolist()]
+    sent = {"keypoints": rows, "size": list(figure.size)}
+    found = client.predict(keypoints=sent, api_name="/fit_pose_lgd")
+    assert found["joints"] == "smpl" and found["seen"] == 24 and found["complete"] and len(found["steps"]) == 5
+    last = found["steps"][-1]
+    assert np.shape(last["pose"]) == np.shape(last["joints"]) == (24, 3) and len(last["betas"]) == 10
+    times = [step["ms"] for step in found["steps"]]
+    assert times == sorted(times) and 0 <= last["loss"] < found["steps"][0]["loss"]
+    slow = client.predict(keypoints=json.loads(json.dumps(sent)), steps=10, api_name="/fit_pose_adam")
+    assert len(slow["steps"]) == 11 and slow["steps"][-1]["loss"] < slow["steps"][0]["loss"]
+
+
+@pytest.mark.parametrize(
+    "sent", [None, {}, [], "x", {"keypoints": "x"}, {"people": [[]]}, {"keypoints": [[1, 1, 1]] * 24}]
+)
+def test_the_api_refuses_what_are_no_keypoints(app, sent):
+    import gradio as gr
+
+    for function in (app.fit_pose_lgd, app.fit_pose_adam):
+        with pytest.raises(gr.Error, match="[Kk]eypoints|JSON"):
+            function(sent)
+
+
+def test_a_stranger_may_send_any_numbers(app):
+    sent = {"keypoints": [[100.0 + k, 20 * k, 3] for k in range(24)], "size": ["a", -1]}
+    found = app.fit_pose_lgd(sent, steps=float("nan"), focal="x")
+    assert len(found["steps"]) == 5 and json.loads(json.dumps(found, allow_nan=False))
+    found = app.fit_pose_adam(sent, steps=-1e9, method="newton", prior=1e300, focal=0)
+    assert len(found["steps"]) == 11 and found["complete"]
+
+
+# -- what the page says ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("changes", [{}, {"pose": "random", "joints": "coco", "missing": 5, "prior": 0.5}])
+def test_the_python_panel_fits_what_is_on_the_stage(app, changes):
+    knobs = app.KNOBS.clean({"steps": 2, "descent": 10} | changes)
+    figure = app.pictured(knobs)
+    code = re.fullmatch(r"```python\n(.*)\n```", app.python(knobs, figure), flags=re.S)[1]
+    namespace = {}
+    exec(code, namespace)
+    for lane, name in (("lgd", "fit"), ("descent", "slow")):
+        *_, state = app.steps_of(lane, knobs, figure)
+        assert np.abs(viz.to_numpy(namespace[name].joints - state.joints)).max() < 0.01, "a tenth of a pixel apart"
+
+
+def test_the_figure_is_the_true_body_in_the_middle_of_the_picture(app):
+    for pose in ("walk", "stretch", "squat", "wave", "random"):
+        figure = app.pictured(app.KNOBS.defaults() | {"pose": pose})
+        low, high = figure.xy.min(axis=0), figure.xy.max(axis=0)
+        assert np.abs((low + high) / 2 - np.array(figure.size) / 2).max() < 4
+        assert ((high - low) / figure.size).max() == pytest.approx(app.FILLED, abs=0.02)
+
+
+def test_more_noise_goes_the_same_way_and_more_missing_are_more(app):
+    def at(**changes):
+        return app.pictured(app.KNOBS.defaults() | changes)
+
+    plain, some, more = (at(noise=noise).xy for noise in (0, 5, 10))
+    assert np.allclose(more - plain, 2 * (some - plain))
+    assert np.std(some - plain) == pytest.approx(5, rel=0.4)
+    gone = [set(np.flatnonzero(at(missing=n).c == 0)) for n in (0, 4, 20)]
+    assert gone[0] < gone[1] < gone[2] and [len(g) for g in gone] == [0, 4, 20]
+
+
+def test_a_turn_about_the_vertical_comes_after_the_pose(app):
+    """Against matrices."""
+    from genlab.ops.rotations import axis_angle_to_matrix
+
+    a = np.random.default_rng(0).normal(size=(20, 3))
+    a *= (2.9 / np.linalg.norm(a, axis=1).max()) * np.linspace(0, 1, 20)[:, None]
+    for row, yaw in zip(a, np.linspace(-3, 3, 20), strict=True):
+        R, up, both = (
+            viz.to_numpy(axis_angle_to_matrix(ui.tensor(v))) for v in (row, np.array([0, yaw, 0]), app.turned(row, yaw))
+        )
+        assert np.allclose(both, up @ R, atol=1e-6)
+
+
+def test_what_is_there_on_arrival_was_fitted_by_the_weights_of_today(app):
+    ready = json.loads(app.ARRIVAL.read_text(encoding="utf-8"))
+    figure = ui.Figure.of(ready["figure"])
+    knobs = app.KNOBS.defaults()
+    assert np.abs(figure.xy - app.pictured(knobs).xy).max() < 0.1
+    *_, state = app.steps_of("lgd", knobs, figure)
+    found = app.measured(state, figure, app.truth_of(knobs, figure))
+    assert found["mm"] == pytest.approx(ready["found"]["lgd"]["mm"], rel=0.05)
+
+
+def test_poses_of_the_prior_have_its_mean_and_spread(app):
+    """Whitened by their component, they are standard normal."""
+    model = app.SHELF[app.DESCENT]
+    poses = model.poses(4000, generator=ui.seeded(0))
+    assert not poses[:, 0].any() and np.array_equal(poses[:9], model.poses(4000, generator=ui.seeded(0))[:9])
+    off = poses[:, None, 1:].flatten(2) - model.means
+    white = viz.to_numpy((off[:, :, None] @ model.whitening)[:, :, 0])
+    nearest = (white**2).sum(axis=2).min(axis=1)
+    assert nearest.mean() == pytest.approx(model.means.shape[1], rel=0.1)
