@@ -91,7 +91,8 @@ def evaluate(
         golden = recipe.golden(model) if recipe.golden else None
         pictures = recipe.samples(model) if recipe.samples else None
     if golden is not None:
-        _replace(folder / GOLDEN, lambda file: save_file(golden, file))
+        whole = {key: tensor.contiguous().clone() for key, tensor in golden.items()}  # no parts of one another
+        _replace(folder / GOLDEN, lambda file: save_file(whole, file))
     if pictures is not None:
         scale = 3 if max(pictures.shape[-2:]) <= 64 else 1  # a digit's pixels are few enough to be seen as squares
         picture = viz.png(viz.tile(pictures, gap=4, scale=scale))
