@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from genlab import metrics
-from genlab.data import mocap
+from genlab.data import mocap, motions
 from genlab.evaluate import Job
 from genlab.figures import Metric
 from genlab.models.body import BodyFit, Camera
 from genlab.models.body.camera import seen as viewed
 from genlab.names import GenlabError
-from genlab.ops.rotations import axis_angle_to_matrix
+from genlab.ops.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 from genlab.recipes import _people
 
 SEEDS = 3
@@ -48,20 +48,18 @@ def people(data: str, n: int, seed: int, noise: float, missing: float) -> dict[s
         return _people.photographed({"pose": chosen}, mixed=False, noise=noise, missing=missing)
 
 
-def made_up(n: int) -> dict[str, Tensor]:
-    """People in poses that need no captured motion: what a card shows, anyone can show."""
+def made_up() -> dict[str, Tensor]:
+    """Three people, walking, squatting and waving: what a card shows takes no captured motion."""
     generator = torch.Generator().manual_seed(5)
-    pose = 0.25 * torch.randn(n, 24, 3, generator=generator)
-    pose[:, 0] = torch.tensor([0.0, 1.0, 0.0]) * torch.linspace(-0.8, 0.8, n)[:, None]
-    pose[:, [3, 6, 9, 13, 14, 20, 21, 22, 23]] *= 0.4
-    pose[:, 16, 2] -= 0.9  # arms down, knees bent
-    pose[:, 17, 2] += 0.9
-    pose[:, [4, 5], 0] = pose[:, [4, 5], 0].abs() + 0.2
-    batch = {"pose": pose, "betas": torch.randn(n, 10, generator=generator), "transl": torch.zeros(n, 3)}
-    batch["transl"][:, 2] = -4
-    body = _people.body()
-    where = viewed(body.keypoints(batch["betas"], pose, batch["transl"]))
-    where = where + 0.01 * 0.45 * torch.randn(where.shape, generator=generator)
+    pose = torch.cat(
+        [motions.walk(torch.tensor([0.0])), motions.squat(torch.tensor([1.5])), motions.wave(torch.tensor([2.0]))]
+    )
+    turn = axis_angle_to_matrix(torch.tensor([[0.0, -0.9, 0.0], [0.0, 0.7, 0.0], [0.0, -0.3, 0.0]]))
+    pose[:, 0] = matrix_to_axis_angle(turn @ axis_angle_to_matrix(pose[:, 0]))
+    transl = torch.tensor([[0.0, 0.0, -4.0]]).repeat(3, 1)
+    batch = {"pose": pose, "betas": torch.randn(3, 10, generator=generator), "transl": transl}
+    where = viewed(_people.body().keypoints(batch["betas"], pose, transl))
+    where = where + 0.004 * torch.randn(where.shape, generator=generator)  # about 1 % of the box
     return batch | {"where": where, "confidence": torch.ones(where.shape[:2])}
 
 

@@ -20,8 +20,8 @@ def evaluate(model: LearnedGradientDescent, samples=None):
 
 @torch.no_grad()
 def golden(model: LearnedGradientDescent) -> dict[str, Tensor]:
-    """Two people, keypoints a little off: where they end, and how near that is."""
-    batch = fitting.made_up(2)
+    """Three people, keypoints a little off: where they end, and how near that is."""
+    batch = fitting.made_up()
     keypoints, confidence = fitting.seen(batch)
     state = model.fit(keypoints, confidence, fitting.CAMERA)
     return {"keypoints": keypoints, "joints": state.joints, "losses": state.losses}
@@ -31,14 +31,14 @@ def golden(model: LearnedGradientDescent) -> dict[str, Tensor]:
 def samples(model: LearnedGradientDescent) -> Tensor:
     """Three people, seen by 24 keypoints with 1 % of noise: the first guess, the state after each of four steps, and
     in blue who it is."""
-    batch = fitting.made_up(3)
+    batch = fitting.made_up()
     states = list(model.fit_steps(*fitting.seen(batch), fitting.CAMERA, steps=4))
     true = model.body(batch["betas"], batch["pose"], batch["transl"]).vertices
     rows = []
     for i in range(3):
-        middle = true[i].mean(dim=0)
-        box = torch.stack([middle - 0.95, middle + 0.95])
-        look = {"size": (220, 160), "yaw": 0, "pitch": 0, "box": box}
+        middle = (true[i].amin(dim=0) + true[i].amax(dim=0)) / 2
+        half = torch.tensor([0.64, 1.02, 0.64])
+        look = {"size": (250, 157), "yaw": 0, "pitch": 0, "box": torch.stack([middle - half, middle + half])}
         row = [viz.mesh_picture(s.vertices[i], model.body.faces, **look) for s in states]
         rows.append([*row, viz.mesh_picture(true[i], model.body.faces, colors=(86, 140, 200), **look)])
     return torch.from_numpy(np.array(rows)).permute(0, 1, 4, 2, 3) / 255
