@@ -48,6 +48,7 @@ spaces: environment-all
 pictures: environment-all
 	@$(BIN)/python -m scripts.arrival guidance
 	@$(BIN)/python -m scripts.arrival body_shape
+	@$(BIN)/python -m scripts.arrival fit_pose
 	@$(BIN)/python -m scripts.pictures $(ARGS)
 
 # One line a package, for every platform. torch itself pins CUDA's packages, differently for each of its builds.

@@ -19,7 +19,6 @@ FAMILY = "body"
 MODELS = ["lgd-body", "optimization-body", "smpl-open"]
 
 LGD, DESCENT, BODY = MODELS
-MINE = "mine"  # a figure of the visitor's own: dragged, or from a file
 POSES = {"walk": 0.36, "stretch": 2.62, "squat": 1.7, "wave": 1.9}  # motions of genlab.data.motions, at these seconds
 KNOBS = ui.Knobs(
     pose=ui.Choice("Pose", "walk", [("walk", "walk"), ("arms up", "stretch"), "squat", "wave", "random"]),

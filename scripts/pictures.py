@@ -31,6 +31,9 @@ SHOTS = [  # file, path, size, scheme
     ("body-shape-dark", f"body_shape?{WALKER}&compare=1&before=-1.5,-1.5,0.5,0,0,0,0,0,0,0|{STRIDE}|111", DESK, "dark"),
     ("body-shape-phone", f"body_shape?{WALKER}", PHONE, "light"),
     ("body-shape-weights", f"body_shape?motion=still&pose={KNEE}&joint=left_knee&weights=1", DESK, "light"),
+    ("fit-pose", "fit_pose", DESK, "light"),
+    ("fit-pose-dark", "fit_pose?pose=wave&missing=8&noise=6", DESK, "dark"),
+    ("fit-pose-phone", "fit_pose", PHONE, "light"),
 ]
 READY = (  # a whole film, with its scrubber: not the picture that the page itself brings along; or a scene in 3D
     "() => [...document.querySelectorAll('.gl-film')].some(f => f.offsetParent && f.dataset.state === 'done'"
