@@ -288,6 +288,11 @@ def _fit(recipe: Recipe, folder: Path, going_on: bool, quiet: bool) -> Path:
     """The model that a recipe's own `fit` makes, saved with the record of how."""
     if going_on:
         raise TrainError(f"{recipe.name} is fitted in one piece: leave --resume and --init out")
+    idle = [change for change in recipe.overrides if not change.startswith(("seed=", "config."))]
+    if idle:
+        raise TrainError(f"{recipe.name} is fitted without steps, {' '.join(idle)} would do nothing: leave it out")
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise TrainError(f"{recipe.name} is fitted by one process: run it without accelerate launch")
     began = time.perf_counter()
     torch.manual_seed(recipe.seed)
     model = recipe.fit(recipe).eval()

@@ -748,6 +748,8 @@ def test_a_recipe_may_fit_without_steps(tmp_path):
     assert all(torch.equal(value, same[key]) for key, value in from_pretrained(folder).state_dict().items())
     with pytest.raises(TrainError, match="fitted in one piece"):
         train(recipe, run_dir=tmp_path / "run", resume=True, quiet=True)
+    with pytest.raises(TrainError, match="steps=5 would do nothing"):
+        train(override(recipe, ["steps=5"]), run_dir=tmp_path / "run", quiet=True)
 
 
 def test_a_recipe_trains_on_data_or_fits():

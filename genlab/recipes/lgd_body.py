@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from genlab import viz
+from genlab.data import mocap
 from genlab.models.body import LearnedGradientDescent, LearnedGradientDescentConfig
 from genlab.recipes import _fitting as fitting
 from genlab.recipes import _people
@@ -66,8 +67,7 @@ RECIPE = Recipe(
     limits="It knows poses like those of CMU's motion capture: walking, running, sports, gestures. It has seen "
     "no pictures, only keypoints made from poses, with even noise; a detector's errors are less even. Depth is a guess "
     "that one picture cannot check. The body is smpl-open, with its limits: adults, no hands, no face. Figures are for "
-    "made-up people in captured poses and must not stand beside those of 3DPW or Human3.6M. The data used in this "
-    "project was obtained from mocap.cs.cmu.edu; the database was created with funding from NSF EIA-0196217.",
+    "made-up people in captured poses and must not stand beside those of 3DPW or Human3.6M. " + mocap.CMU.credit,
     snippet="""import torch
 import genlab
 

@@ -5,6 +5,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from genlab.data import mocap
 from genlab.models.body import OptimizationFit, OptimizationFitConfig
 from genlab.names import require
 from genlab.recipes import _fitting as fitting
@@ -56,4 +57,15 @@ RECIPE = Recipe(
     fit=fit,
     evaluate=evaluate,
     golden=golden,
+    intended_use="The yardstick of lgd-body, and a slower, steadier fit of a body to the joints of a picture.",
+    limits="Its prior knows CMU's poses; its minima are many, and it takes the best of four ways to face. Depth is a "
+    "guess that one picture cannot check. " + mocap.CMU.credit,
+    snippet="""import torch
+import genlab
+
+fitter = genlab.from_pretrained("optimization-body")
+camera = fitter.camera(focal=1000, size=(640, 480))
+joints = fitter.body(torch.zeros(1, 10), torch.zeros(1, 24, 3), torch.tensor([[0.0, 0.0, -4.0]])).joints
+for fit in fitter.fit_steps(camera.project(joints), camera=camera, steps=100):  # method="lbfgs" for L-BFGS
+    print(fit.losses.item())""",
 )

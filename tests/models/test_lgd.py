@@ -152,6 +152,28 @@ def test_place_is_where_it_is_seen():
         assert torch.allclose(t[:, :2] / -t[:, 2:], observed.middle, atol=1e-6)
 
 
+def test_it_learns_to_go_on_from_its_guess():
+    """After a short training on a few people the steps lead nearer to them than the first guess."""
+    torch.manual_seed(0)
+    model = LearnedGradientDescent(LearnedGradientDescentConfig(width=48, blocks=1, iterations=3, longest=3))
+    model.set_body(tiny_body())
+    people = batch(32)
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
+    for _ in range(80):
+        optimizer.zero_grad()
+        model.loss(people)[0].backward()
+        optimizer.step()
+    pixels = people["where"][:, :24] * torch.tensor([1.0, -1])
+    losses = [state.losses.mean().item() for state in model.eval().fit_steps(pixels, None, Camera(1.0), steps=3)]
+    assert losses[3] < 0.7 * losses[0]
+
+
+def test_the_callers_body_stays_as_it_is():
+    model, mine = LearnedGradientDescent(TINY), tiny_body().double()
+    model.set_body(mine)
+    assert model.body.dtype == torch.float32 and mine.dtype == torch.float64
+
+
 def test_another_body_is_checked(fitter):
     from genlab.models.body import SMPL, SMPLConfig
 

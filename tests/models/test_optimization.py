@@ -96,6 +96,14 @@ def test_four_ways_to_face_are_tried(fitter):
     assert last.joints[0, 16, 0] < last.joints[0, 17, 0]  # its left shoulder is on the left of the picture
 
 
+@pytest.mark.parametrize("method", DESCENTS)
+@pytest.mark.parametrize("steps", [0, 1, 4, 6])
+def test_there_is_a_state_for_the_start_and_for_each_step(fitter, method, steps):
+    pixels, _ = keypoints(1)
+    states = list(fitter.fit_steps(pixels, None, Camera(500.0, (250.0, 250.0)), steps=steps, method=method))
+    assert len(states) == steps + 1
+
+
 def test_seeds_play_no_part(fitter):
     pixels, _ = keypoints(1)
     one, two = (fitter.fit(pixels, None, Camera(500.0, (250.0, 250.0)), steps=5) for _ in range(2))

@@ -565,6 +565,8 @@ def test_its_parts_are_what_the_law_asks_for(smpl_open):
         assert (body.bends < len(PARENTS) - 1).all()
         assert all(len(set(row)) == body.config.bending for row in body.bends.tolist())
     assert all(buffer.isfinite().all() for buffer in body.buffers())
+    assert 0.01 < smpl_open.posedirs.abs().max() < 0.3  # it bends
+
 
 
 def test_it_loads_at_once():

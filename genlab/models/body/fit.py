@@ -8,6 +8,7 @@ measure of what is seen: with c the middle and s half the size of the keypoints'
 so a, b and l are small numbers for a person of any size, anywhere in any picture.
 """
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -51,19 +52,20 @@ class Fitter:
 
     @property
     def body(self) -> SMPL:
-        """smpl-open, loaded when first needed, or what `set_body` said; on the fitter's device."""
+        """smpl-open, loaded when first needed, or a copy of what `set_body` said; on the fitter's device."""
         if "_body" not in self.__dict__:
             self.set_body(SMPL.from_pretrained("smpl-open"))
         body = self.__dict__["_body"]
-        if (body.device, body.dtype) != (self.device, torch.float32):
-            body.to(device=self.device, dtype=torch.float32)
+        if body.device != self.device:
+            body.to(self.device)
         return body
 
     def set_body(self, body: SMPL) -> None:
         """Fit another body of this form. Raises ValueError."""
         if len(body.config.parents) != len(JOINTS) or body.config.betas != BETAS:
             raise ValueError(f"a body of {len(JOINTS)} joints and {BETAS} betas is fitted, not of {body.config}")
-        self.__dict__["_body"] = body  # past nn.Module, which would save it along
+        own = copy.deepcopy(body).to(device=self.device, dtype=torch.float32)  # the caller's stays as it is
+        self.__dict__["_body"] = own  # past nn.Module, which would save it along
 
     @staticmethod
     def camera(

@@ -15,14 +15,20 @@ from genlab.models.body.joint_sets import JOINTS, POINTS
 from genlab.ops.rotations import axis_angle_to_matrix, rotation_6d_to_matrix
 
 LAW = Law(
-    latex=r"""\Theta_{n+1} = \Theta_n +
-\mathcal{N}_w\Bigl(\frac{\partial L}{\partial \Theta}(\Theta_n),\ \Theta_n,\ x\Bigr), \qquad
-L(\Theta) = \frac{\sum_i c_i\,\lVert \pi(X_i(\Theta)) - x_i \rVert^2}{\sum_i c_i}""",
+    latex=r"""\begin{aligned}
+\Theta_0 &= \mathcal{G}_w(x), \qquad \Theta_{n+1} = \Theta_n +
+\mathcal{N}_w\Bigl(\frac{\partial L}{\partial \Theta}(\Theta_n),\ \Theta_n,\ x,\ r(\Theta_n)\Bigr) \\
+L(\Theta) &= \frac{\sum_i c_i\,\lVert r_i(\Theta) \rVert^2}{\sum_i c_i}, \qquad r_i(\Theta) = \pi(X_i(\Theta)) - x_i
+\end{aligned}""",
     symbols={
         r"\Theta_n": "the body's unknowns after n steps: pose, shape and place",
-        r"\mathcal{N}_w": "the network: its weights w are learned so that few steps lead to the true body",
+        r"\mathcal{N}_w": "the network: its weights w are learned so that few steps lead to the true body. It reads "
+        "gradients as logarithms with a sign, since they span orders of magnitude",
+        r"\mathcal{G}_w": "a second network, for the first guess",
         "x": "the keypoints: where the joints are seen in the picture",
         "c_i": "how sure keypoint i is, 0 where it is missing",
+        "r_i": "how far joint i is seen from where it should be, in halves of the keypoints' box; the paper's network "
+        "reads its gradient alone",
         r"X_i(\Theta)": "joint i of the body, metres",
         r"\pi": "the camera's projection",
         "L": "the reprojection error, which ordinary descent would follow downhill",

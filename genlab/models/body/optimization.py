@@ -127,7 +127,7 @@ class OptimizationFit(Fitter, Model):
 
     def _walk(self, observed: Observed, steps: int, method: str, rate: float | None, prior: float):
         many = observed[torch.arange(len(observed.half)).repeat_interleave(YAWS)]
-        scout = max(1, steps // 5)
+        scout = min(steps, max(1, steps // 5))
         for n, theta in enumerate(DESCENTS[method](self, self.start(observed), many, scout, steps, rate, prior)):
             best = self._best(theta, many, prior)
             yield self._state(theta[best], observed)

@@ -32,7 +32,7 @@ J(\beta) = \mathcal{J}\,\bigl(\bar T + \sum_{n} \beta_n S_n\bigr)
         r"\bar T": "the template: the mean body's vertices, metres",
         "S_n": "shape direction n: where one standard deviation of it moves each vertex",
         "P_k": "pose blend shapes of joint k: what its rotation's nine numbers add; the root has none",
-        r"\mathcal{J}": "the joint regressor: each joint as a weighted mean of vertices",
+        r"\mathcal{J}": "the joint regressor: each joint as a weighted sum of vertices, the weights summing to one",
         r"\mathcal{W}": "the skinning weights: how much each vertex follows each joint",
         "W": "linear-blend skinning: every vertex follows the weighted mean of its joints' transforms",
     },
@@ -82,8 +82,9 @@ class SMPL(Model):
     """A body: `body(betas, pose, transl) -> BodyOutput(vertices, joints)`.
 
     betas: (B, n) for any n up to the config's, missing ones are 0. pose: each joint's rotation against its parent, as
-    axis-angle in radians (B, J, 3) or (B, 3 J), matrices (B, J, 3, 3) or 6D (B, J, 6). transl: (B, 3), metres. One
-    shape goes with a batch of poses, and the other way round. Raises ValueError for all else, NaN and infinity too.
+    axis-angle in radians (B, J, 3) or (B, 3 J), matrices (B, J, 3, 3) or 6D (B, J, 6), a matrix's first two rows.
+    transl: (B, 3), metres. One shape goes with a batch of poses, and the other way round. Raises ValueError for all
+    else, NaN and infinity too.
     """
 
     config: SMPLConfig
