@@ -1,5 +1,6 @@
 """Body shape: ten numbers are a person, a rotation for each joint is a pose, and the mesh follows."""
 
+import functools
 import json
 import re
 import threading
@@ -23,7 +24,7 @@ ARRIVAL = Path(__file__).parent / "pictures" / "body_shape.json"  # written by `
 ABOUT = {"joints": ["pelvis"], "effects": [""] * 10, "mean": {}}
 ABOUT |= json.loads(ARRIVAL.read_text(encoding="utf-8")) if ARRIVAL.is_file() else {}
 JOINTS = ABOUT["joints"]
-SMPL = 24  # joints
+TRUNK = 22  # joints that SMPL-H has too, where SMPL has two hands more, and it has fingers
 BETAS = [f"b{n}" for n in range(10)]
 AXES = ("x", "y", "z")
 MOTIONS = ("still", "walk", "stretch", "squat", "wave")
@@ -147,8 +148,8 @@ def clean_pose(value) -> dict[str, list[int]]:
     return turns
 
 
-def pose_text(turns: dict) -> str:
-    return ";".join(f"{name}:{','.join(map(str, xyz))}" for name, xyz in turns.items())
+def pose_text(turns: dict, names=JOINTS) -> str:
+    return ";".join(f"{name}:{','.join(map(str, xyz))}" for name, xyz in turns.items() if name in names)
 
 
 def clean_before(value) -> str:
@@ -180,14 +181,30 @@ def betas_of(knobs: dict):
     return ui.tensor(np.array([[knobs[name] for name in BETAS]], np.float32))
 
 
-def pose_of(knobs: dict, joints: int, seconds: float = 0.0):
-    """(1, J, 3) radians: of the motion at that time, or the pose that is held. SMPL's joints come first anywhere."""
-    pose = np.zeros((1, joints, 3), np.float32)
+def named(body) -> tuple[str, ...]:
+    """The names of a body's joints, as far as it has SMPL's: those that the page poses. SMPL-H's fingers have none."""
+    ours, parents = ui.part("models.body.joint_sets"), tuple(body.config.parents)
+    if parents == ours.PARENTS:
+        return ours.JOINTS
+    alike = len(parents) >= len(ours.PARENTS) and parents[:TRUNK] == ours.PARENTS[:TRUNK]
+    return ours.JOINTS[:TRUNK] if alike else ()
+
+
+def fitted(motion, body) -> np.ndarray:
+    """(F, J, 3): a motion of SMPL's joints for a body that may have others after them, which rest."""
+    known = len(named(body))
+    return np.pad(viz.to_numpy(motion)[:, :known], ((0, 0), (0, len(body.config.parents) - known), (0, 0)))
+
+
+def pose_of(knobs: dict, body, seconds: float = 0.0):
+    """(1, J, 3) radians: of the motion at that time, or the pose that is held."""
     if knobs["motion"] != "still":
-        motions = ui.part("data.motions")
-        pose[:, :SMPL] = motions.MOTIONS[knobs["motion"]](ui.tensor(np.array([seconds], np.float32))).numpy()
-    for name, xyz in clean_pose(knobs["pose"]).items() if knobs["motion"] == "still" else ():
-        pose[0, JOINTS.index(name)] = np.radians(xyz)
+        at = ui.tensor(np.array([seconds], np.float32))
+        return ui.tensor(fitted(ui.part("data.motions").MOTIONS[knobs["motion"]](at), body))
+    pose, names = np.zeros((1, len(body.config.parents), 3), np.float32), named(body)
+    for name, xyz in clean_pose(knobs["pose"]).items():
+        if name in names:
+            pose[0, names.index(name)] = np.radians(xyz)
     return ui.tensor(pose)
 
 
@@ -196,7 +213,7 @@ def stands(body, knobs: dict, seconds: float = 0.0) -> tuple[np.ndarray, np.ndar
     like = body.v_template
     steps = {argument: knobs[name] for name, argument in WORDS.items()}
     count = body.config.betas
-    betas, pose = betas_of(knobs)[:, :count].to(like), pose_of(knobs, len(body.config.parents), seconds).to(like)
+    betas, pose = betas_of(knobs)[:, :count].to(like), pose_of(knobs, body, seconds).to(like)
     vertices, joints = (viz.to_numpy(x[0]) for x in body(betas, pose, **steps))
     return vertices - [0, vertices[:, 1].min(), 0], joints - [0, vertices[:, 1].min(), 0]
 
@@ -225,48 +242,74 @@ class Own:
         if limits.is_public():
             raise GenlabError("Files are read on your own machine only: start genlab there, and load it again.")
         with self._lock:
-            if path not in self._bodies:
-                body = type(SHELF[BODY]).from_file(path)
-                if len(body.config.parents) < SMPL:
-                    raise GenlabError(
-                        f"{Path(path).name} holds a body of {len(body.config.parents)} joints: this page shows those "
-                        "with SMPL's, such as SMPL and SMPL-H."
-                    )
-                self._bodies[path] = body
-                while len(self._bodies) > 2:
-                    self._bodies.popitem(last=False)
-            return self._bodies[path]
+            return self._bodies[path][1] if path in self._bodies else self._read(path)
+
+    def again(self, path: str):
+        """The body of that path as the file is now, read again if it has changed. Raises GenlabError."""
+        with self._lock:
+            if path in self._bodies and self._bodies[path][0] != stamp(path):
+                self._read(path)  # raises where the new one is none, and the old one stays
+        return self[path]
+
+    def _read(self, path: str):
+        at = stamp(path)  # before reading: what changes meanwhile is read again next time
+        body = type(SHELF[BODY]).from_file(path)
+        if not named(body):
+            raise GenlabError(
+                f"{Path(path).name} holds a body of {len(body.config.parents)} joints that are not SMPL's: this page "
+                "shows those that begin with them, such as SMPL and SMPL-H."
+            )
+        self._bodies[path] = at, body
+        while len(self._bodies) > 2:
+            self._bodies.popitem(last=False)
+        return body
+
+
+def stamp(path: str) -> tuple[int, int] | None:
+    """What tells one version of a file from the next; None where there is none."""
+    try:
+        about = Path(path).expanduser().stat()
+    except (OSError, RuntimeError, ValueError):
+        return None
+    return about.st_mtime_ns, about.st_size
 
 
 OWN = Own()
-SCENES: OrderedDict[str, dict] = OrderedDict()  # a scene is the same for all visitors: the state is in their pages
+PACKING = threading.Lock()  # who opens the page while a scene is packed waits for it, and packs none of their own
 
 
 def scene(path: str = "") -> dict:
     """A body with all that the page needs to move it but its pose blend, which is as large as the rest and follows."""
-    if path not in SCENES:
-        body = OWN[path]
-        J, shape = len(body.config.parents), np.moveaxis(viz.to_numpy(body.shapedirs), 2, 0)[:10]
-        shape = np.concatenate([shape, np.zeros((10 - len(shape), *shape.shape[1:]), shape.dtype)])
-        made = ui.Scene(
-            "A human body.", name=path or BODY, yaw=28, pitch=7, floor=0, box=[[-0.8, 0, -0.3], [0.8, 1.8, 0.3]]
-        )
-        made.mesh("body", body.v_template, body.faces, directions=shape, rig=ui.Rig.of(body, bending=False, betas=10))
-        made.copy("template", "body", opacity=0.3, color="#7f8fa6", hidden=True)
-        made.copy("before", "body", color="#9aa3ad", label="before", hidden=True)
-        made.bones("bones", "body", hidden=True)
-        for name in MOTIONS[1:]:
-            clip = viz.to_numpy(ui.part("data.motions").clip(name))
-            made.clip(name, np.pad(clip, ((0, 0), (0, J - SMPL), (0, 0))), feet=FEET)
-        SCENES[path] = made.value()
-        while len(SCENES) > 3:
-            SCENES.popitem(last=False)
-    return SCENES[path] | {"serial": ui.Scene.message("")["serial"]}
+    body = OWN[path]
+    with PACKING:
+        return packed(body, path or BODY) | {"serial": ui.Scene.message("")["serial"]}
 
 
 def bending(path: str = "") -> dict:
     """What the pose blend needs."""
-    return ui.Scene.update({"body": {"rig": ui.Rig.of(OWN[path])}})
+    body = OWN[path]
+    with PACKING:
+        return ui.Scene.update({}) | {"update": packed_bending(body)}
+
+
+# A scene is the same for all visitors, since the state is in their pages. A file that was read again is another body.
+@functools.lru_cache(maxsize=3)
+def packed(body, name: str) -> dict:
+    shape = np.moveaxis(viz.to_numpy(body.shapedirs), 2, 0)[:10]
+    shape = np.concatenate([shape, np.zeros((10 - len(shape), *shape.shape[1:]), shape.dtype)])
+    made = ui.Scene("A human body.", name=name, yaw=28, pitch=7, floor=0, box=[[-0.8, 0, -0.3], [0.8, 1.8, 0.3]])
+    made.mesh("body", body.v_template, body.faces, directions=shape, rig=ui.Rig.of(body, bending=False, betas=10))
+    made.copy("template", "body", opacity=0.3, color="#7f8fa6", hidden=True)
+    made.copy("before", "body", color="#9aa3ad", label="before", hidden=True)
+    made.bones("bones", "body", hidden=True)
+    for motion in MOTIONS[1:]:
+        made.clip(motion, fitted(ui.part("data.motions").clip(motion), body), feet=FEET)
+    return made.value()
+
+
+@functools.lru_cache(maxsize=3)
+def packed_bending(body) -> dict:
+    return ui.Scene.update({"body": {"rig": ui.Rig.of(body)}})["update"]
 
 
 # -- the texts ---------------------------------------------------------------------------------------------------------
@@ -314,20 +357,18 @@ def legend(knobs: dict) -> str:
     if not knobs["weights"]:
         return ""
     joint = knobs["joint"].replace("_", " ")
-    return (
-        f"Painted: how much of each vertex follows the {joint}. Bare skin 0, violet a quarter, green half, yellow all."
-    )
+    return f"Painted: how much of each vertex follows the {joint}. Bare skin 0, blue a quarter, teal half, yellow all."
 
 
-def equation(knobs: dict) -> str:
+def equation(knobs: dict, body) -> str:
     betas = ", ".join(f"{knobs[name]:g}" for name in BETAS)
     now = {
         r"\beta": f"**({betas})**",
         r"\theta": in_words(knobs),
         r"\bar T": "also shown as it is" if knobs["template"] else "under the shape",
-        "S_n": "ten of them" if knobs["shape"] else "left out",
+        "S_n": f"{min(body.config.betas, 10)} of them" if knobs["shape"] else "left out",
         "P_k": "added" if knobs["bend"] else "left out",
-        r"\mathcal{J}": "the skeleton on the stage" if knobs["skeleton"] else "24 joints",
+        r"\mathcal{J}": "the skeleton on the stage" if knobs["skeleton"] else f"{len(body.config.parents)} joints",
         r"\mathcal{W}": f"those of the {knobs['joint'].replace('_', ' ')} are painted"
         if knobs["weights"]
         else "unseen",
@@ -336,9 +377,10 @@ def equation(knobs: dict) -> str:
     return ui.equation(FAMILY, "SMPL", now)
 
 
-def python(knobs: dict, path: str = "") -> str:
+def python(knobs: dict, body, path: str = "") -> str:
     """Python that makes the body on the stage."""
-    betas = ", ".join(str(float(knobs[name])) for name in BETAS)
+    J, names = len(body.config.parents), named(body)
+    betas = ", ".join(str(float(knobs[name])) for name in BETAS[: body.config.betas])
     load = ["import genlab", "import torch"]
     made = [f'body = genlab.from_pretrained("{BODY}")']
     if path:
@@ -347,11 +389,14 @@ def python(knobs: dict, path: str = "") -> str:
     if knobs["motion"] != "still":
         load.append("from genlab.data import motions")
         made.append(f'pose = motions.clip("{knobs["motion"]}")  # one round, 30 frames a second')
+        if len(names) < J:
+            rest = f"torch.zeros(len(pose), {J - len(names)}, 3)"
+            made.append(f"pose = torch.cat([pose[:, :{len(names)}], {rest}], dim=1)  # fingers at rest")
     else:
-        made.append("pose = torch.zeros(1, 24, 3)")
+        made.append(f"pose = torch.zeros(1, {J}, 3)")
         for name, xyz in clean_pose(knobs["pose"]).items():
             turn = f"torch.deg2rad(torch.tensor([{', '.join(f'{degrees}.0' for degrees in xyz)}]))"
-            made.append(f"pose[0, {JOINTS.index(name)}] = {turn}  # {name}")
+            made += [f"pose[0, {names.index(name)}] = {turn}  # {name}"] if name in names else []
     off = "".join(f", {argument}=False" for name, argument in WORDS.items() if not knobs[name])
     made += [f"vertices, joints = body(betas, pose{off})", ""]
     load.append("from genlab.models.body.measurements import measurements")
@@ -366,12 +411,11 @@ def export(body, knobs: dict, kind: str, seconds: float = 0.0) -> dict:
         return ui.mesh_file(vertices, faces, kind)
     arrays = {"betas": betas_of(knobs)[0, : body.config.betas], "faces": faces, "vertices": vertices, "joints": joints}
     if knobs["motion"] == "still":
-        poses = pose_of(knobs, len(body.config.parents))
+        poses = viz.to_numpy(pose_of(knobs, body))
     else:  # a whole round, in the form of AMASS
-        motions = ui.part("data.motions")
-        poses = motions.clip(knobs["motion"])
+        poses = fitted(ui.part("data.motions").clip(knobs["motion"]), body)
         arrays |= {"mocap_framerate": np.array(30.0), "trans": np.zeros((len(poses), 3), np.float32)}
-    arrays["poses"] = poses.flatten(1)
+    arrays["poses"] = poses.reshape(len(poses), -1)
     return ui.arrays_file({name: viz.to_numpy(x) for name, x in arrays.items()})
 
 
@@ -503,7 +547,7 @@ def lesson(app: gr.Blocks) -> None:
 
     def follow(path, *values):
         knobs = known(values)
-        return *measure(path, *values), equation(knobs), python(knobs, path)
+        return *measure(path, *values), equation(knobs, OWN[path]), python(knobs, OWN[path], path)
 
     def restore(request: gr.Request):
         """The state that the link asks for."""
@@ -536,16 +580,22 @@ def lesson(app: gr.Blocks) -> None:
 
         return make
 
-    def load_own(path):
-        """The visitor's own body on the stage, or a sentence why not."""
-        path = limits.text(path)
+    def load_own(path, *values):
+        """The visitor's own body on the stage, with what of the pose its joints can take; or a sentence why not."""
+        path, knobs = limits.text(path), known(values)
         try:
+            body = OWN.again(path)
             shown, bends = scene(path), bending(path)
         except GenlabError as error:
-            return gr.skip(), gr.skip(), gr.skip(), str(error)
-        body = OWN[path]
+            return *[gr.skip()] * 9, str(error)
         about = f"{len(body.v_template):,} vertices, {len(body.config.parents)} joints, {body.config.betas} betas."
-        return shown, bends, path, f"On the stage: {about}"
+        names = named(body)
+        joint = knobs["joint"] if knobs["joint"] in names else KNOBS["joint"].default
+        menu = gr.Dropdown([(name.replace("_", " "), name) for name in names], value=joint)
+        turns, parts = clean_pose(knobs["pose"]), knobs["before"].split("|")
+        parts[1:2] = [pose_text(clean_pose(text), names) for text in parts[1:2]]
+        held = [menu, pose_text(turns, names), "|".join(parts), *turns.get(joint, [0, 0, 0])]
+        return shown, bends, path, *held, f"On the stage: {about}"
 
     quick = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     latest = quick | {"trigger_mode": "always_last"}
@@ -569,19 +619,21 @@ def lesson(app: gr.Blocks) -> None:
         starts.append(chip.click(suggestion(TRY[name]), made["seed"], [*state, *turns], **quick))
     for start in starts:
         start.then(follow, [own, *state], panels, **quick)
+    queued = quick | {"queue": True, "concurrency_limit": 2, "concurrency_id": "body_shape"}  # as the endpoints
     for kind, button in saves.items():
         made_file = button.click(
             save(kind),
             [own, gr.Number(0, visible="hidden", label="seconds"), *state],
             download,
             js="(path, _, ...values) => [path, globalThis.glBody.seconds(), ...values]",
-            **quick,
+            **queued,
         )
         made_file.then(None, js="() => document.querySelector('#gl-body-file').click()", **here)
     if not limits.is_public():
         more = gr.State()
         for button, where in ((load, path), (back, gr.State(""))):
-            loading = button.click(load_own, where, [view, more, own, said], **quick)
+            held = [made["joint"], pose, before, *turns]
+            loading = button.click(load_own, [where, *state], [view, more, own, *held, said], **quick)
             loading.then(lambda bends: bends, more, view, **quick).then(follow, [own, *state], panels, **quick)
     opening = app.load(restore, None, [*state, *turns], **quick)
     opening.then(None, state, None, js=SHOW, **here)

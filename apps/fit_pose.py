@@ -2,6 +2,7 @@
 
 import functools
 import json
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -285,10 +286,31 @@ def python(knobs: dict, figure: ui.Figure) -> str:
 # -- the page ----------------------------------------------------------------------------------------------------------
 
 
-@functools.cache
-def bodies() -> ui.Scene:
-    """Two bodies side by side, each with the ghost of the true one. The race in the page poses them."""
+PACKING = threading.Lock()  # who opens the page while the bodies are packed waits for them, and packs none
+
+
+def scene() -> dict:
+    """The bodies, as all visitors get them."""
     body = SHELF[BODY]
+    with PACKING:
+        return bodies(body).value()
+
+
+def bending() -> dict:
+    """What bends the bodies' skin, as large as the rest."""
+    body = SHELF[BODY]
+    with PACKING:
+        return ui.Scene.update({}) | {"update": packed_bending(body)}
+
+
+@functools.lru_cache(maxsize=1)
+def packed_bending(body) -> dict:
+    return ui.Scene.update({"lgd": {"rig": ui.Rig.of(body)}})["update"]
+
+
+@functools.lru_cache(maxsize=1)
+def bodies(body) -> ui.Scene:
+    """Two bodies side by side, each with the ghost of the true one. The race in the page poses them."""
     made = ui.Scene(
         "Two fitted bodies: the learned fit on the left, the descent on the right.",
         name="fit-pose",
@@ -446,12 +468,11 @@ def events(app, frame, made, drawn, view, shown, texts: dict, ready: dict) -> No
         """The bodies, and the texts of the page of arrival: what needs torch, and so comes after the page."""
         first = KNOBS.defaults() | {"descent": 3}
         SHELF.warm(lambda: [[*steps_of(lane, first, pictured(first))] for lane in LANES])
-        scene = bodies().value()
-        return scene, ui.under_the_hood(FAMILY, "LearnedGradientDescent"), ui.card_text(LGD)
+        return scene(), ui.under_the_hood(FAMILY, "LearnedGradientDescent"), ui.card_text(LGD)
 
     def introduce(query: str):
-        """What bends the bodies' skin, as large as the rest; and the texts, unless a run writes them."""
-        bends = ui.Scene.update({"lgd": {"rig": ui.Rig.of(SHELF[BODY])}})
+        """What bends the bodies' skin; and the texts, unless a run writes them."""
+        bends = bending()
         if query or not ready:
             return bends, gr.skip(), gr.skip()
         figure = ui.Figure.of(ready["figure"])

@@ -14,10 +14,13 @@ pytest.importorskip("gradio")
 import torch
 
 from genlab import GenlabError, ui
+from genlab.models.body.joint_sets import PARENTS
 from genlab.names import root
 from genlab.ui import limits
 
 STILL = "motion=still"
+# SMPL-H's tree: five fingers of three joints on each wrist, where SMPL has two hands
+FINGERS = (*PARENTS[:22], *(20 + k // 15 if k % 3 == 0 else 21 + k for k in range(30)))
 
 
 @pytest.fixture(scope="module")
@@ -149,8 +152,8 @@ def test_on_arrival_somebody_walks(visit, app):
 
 
 @pytest.mark.browser
-def test_dragging_a_beta_needs_no_server(visit):
-    """All that the page asks the server for is held back, and the picture follows nonetheless."""
+def test_betas_move_the_body_without_a_server_and_the_numbers_with_one(visit):
+    """While all that the page asks the server for is held back, the picture follows nonetheless."""
     page = visit(STILL)
     before, held, free = seen(page), [], []
     page.route("**/*", lambda route: route.continue_() if free else held.append(route))
@@ -165,11 +168,6 @@ def test_dragging_a_beta_needs_no_server(visit):
         route.continue_()
     link(page, "b0=-2")
     page.wait_for_function("() => parseFloat(document.querySelector('.gl-facts dd').textContent) < 155")
-
-
-@pytest.mark.browser
-def test_every_beta_moves_the_body_and_the_numbers(visit, app):
-    page = visit(STILL)
     page.get_by_role("button", name="Six more").click()
     for n in range(10):
         facts, what = page.locator(".gl-facts").inner_text(), slider(page, f"β{'₀₁₂₃₄₅₆₇₈₉'[n]}")
@@ -183,13 +181,17 @@ def test_every_beta_moves_the_body_and_the_numbers(visit, app):
 
 
 @pytest.mark.browser
-def test_a_joint_turns_about_three_axes(visit):
-    page = visit(f"{STILL}&joint=left_shoulder")
-    for axis, key in (("x", "ArrowRight"), ("y", "ArrowLeft"), ("z", "ArrowRight")):
-        before, what = seen(page), slider(page, f"Turn about {axis}")
+def test_turning_a_joint_ends_the_motion(visit):
+    """And it turns about three axes."""
+    page = visit("motion=wave&joint=left_shoulder")
+    page.wait_for_function("() => document.querySelector('.gl-view').dataset.playing === 'wave'")
+    for axis, key in (("y", "ArrowLeft"), ("z", "ArrowRight"), ("x", "Home")):
+        before, what = seen(page) if axis == "x" else None, slider(page, f"Turn about {axis}")
         what.focus()
-        what.press("Home" if axis == "x" else key)
-        assert axis != "x" or differ(before, seen(page)) > 0.002
+        what.press(key)
+        page.wait_for_function("() => document.querySelector('.gl-view').dataset.playing === ''")
+        assert before is None or differ(before, seen(page)) > 0.002
+    assert page.get_by_role("radio", name="hold a pose").is_checked()
     link(page, "pose=left_shoulder:-180,-1,1")
     waits(page, "left shoulder -180, -1, 1°")
     page.get_by_label("Joint", exact=True).click()
@@ -198,16 +200,6 @@ def test_a_joint_turns_about_three_axes(visit):
     slider(page, "Turn about x").focus()
     slider(page, "Turn about x").press("End")
     link(page, "pose=left_shoulder:-180,-1,1;right_knee:180,0,0")
-
-
-@pytest.mark.browser
-def test_turning_a_joint_ends_the_motion(visit):
-    page = visit("motion=wave")
-    page.wait_for_function("() => document.querySelector('.gl-view').dataset.playing === 'wave'")
-    slider(page, "Turn about y").focus()
-    slider(page, "Turn about y").press("ArrowLeft")
-    page.wait_for_function("() => document.querySelector('.gl-view').dataset.playing === ''")
-    assert page.get_by_role("radio", name="hold a pose").is_checked()
     for name in ("squat", "stretch", "walk"):
         chosen(page, name)
         page.wait_for_function("name => document.querySelector('.gl-view').dataset.playing === name", arg=name)
@@ -301,16 +293,6 @@ def test_what_one_sees_can_be_taken_along(visit, app, tmp_path):
 
 
 @pytest.mark.browser
-def test_a_hostile_link_is_clamped(visit):
-    page = visit(
-        "b0=NaN&b1=9e99&motion=%3Cscript%3E&pose=left_elbow:9999,0,0;root:1,1,1;x&before=%00|||&compare=maybe&z=1"
-    )
-    link(page, "b1=4")
-    link(page, "pose=left_elbow:180,0,0")
-    assert "script" not in page.url and "before" not in page.url and "root" not in page.url
-
-
-@pytest.mark.browser
 def test_without_webgl_it_moves_too(visit):
     none = """
     const real = HTMLCanvasElement.prototype.getContext;
@@ -328,7 +310,11 @@ def test_without_webgl_it_moves_too(visit):
 
 @pytest.mark.browser
 def test_on_a_phone_in_the_dark_the_stage_comes_first_and_nothing_sticks_out(visit):
-    page = visit(STILL, width=390, height=844, dark=True)
+    hostile = "b0=NaN&b1=9e99&motion=%3Cscript%3E&pose=left_elbow:9999,0,0;root:1,1,1;x&before=%00|||&compare=maybe&z=1"
+    page = visit(hostile, width=390, height=844, dark=True)
+    link(page, "b1=4")
+    link(page, "pose=left_elbow:180,0,0")
+    assert not any(word in page.url for word in ("script", "before", "root")), "a hostile link is clamped"
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     stage, controls = (page.locator(place).first.bounding_box() for place in (".gl-stage", ".gl-controls"))
     assert stage["y"] < controls["y"]
@@ -337,10 +323,9 @@ def test_on_a_phone_in_the_dark_the_stage_comes_first_and_nothing_sticks_out(vis
 
 @pytest.mark.browser
 def test_ones_own_file_is_shown_and_a_bad_one_is_told(visit, app, tmp_path):
-    tiny = small_body()
-    tiny.save_npz(tmp_path / "mine.npz")
+    small_body(FINGERS).save_npz(tmp_path / "mine.npz")
     (tmp_path / "bad.pkl").write_bytes(b"cos\nsystem\n(S'touch /tmp/owned'\ntR.")
-    page = visit(STILL)
+    page = visit(f"{STILL}&joint=left_hand&pose=left_hand:0,0,9")
     before = seen(page)
     page.get_by_role("button", name="Your own SMPL file").click()
     box, load = page.get_by_label("Path of the file"), page.get_by_role("button", name="Load", exact=True)
@@ -351,27 +336,44 @@ def test_ones_own_file_is_shown_and_a_bad_one_is_told(visit, app, tmp_path):
     assert differ(before, seen(page)) < 1e-3, "the stage stays as it is"
     box.fill(str(tmp_path / "mine.npz"))
     load.click()
-    page.get_by_text("On the stage: 48 vertices, 24 joints, 3 betas").wait_for()
-    assert differ(before, seen(page)) > 0.02
+    page.get_by_text("On the stage: 104 vertices, 52 joints, 3 betas").wait_for()
+    link(page, "motion=still")
+    page.wait_for_function("() => !location.search.includes('left_hand')")
+    page.get_by_label("Joint", exact=True).click()
+    assert page.get_by_role("option").count() == 22, "those of SMPL's that this body has, without names for fingers"
+    page.get_by_role("option", name="right wrist", exact=True).click()
+    one = seen(page)
+    assert differ(before, one) > 0.02
+    chosen(page, "walk")
+    page.wait_for_function("() => document.querySelector('.gl-view').dataset.playing === 'walk'")
+    chosen(page, "hold a pose")
+    link(page, "motion=still")
+    small_body(FINGERS, seed=1).save_npz(tmp_path / "mine.npz")
+    facts = page.locator(".gl-facts").inner_text()
+    load.click()
+    page.wait_for_function("old => document.querySelector('.gl-facts').innerText !== old", arg=facts)
+    assert differ(one, seen(page)) > 0.02, "the file has changed, and was loaded again"
     page.get_by_role("button", name="Back to smpl-open").click()
     page.get_by_text("On the stage: 13,348 vertices").wait_for()
-    assert differ(before, seen(page)) < 1e-3
+    assert differ(before, seen(page)) < 0.01, "but for the hand"
 
 
 # -- what stands behind it ---------------------------------------------------------------------------------------------
 
 
-def small_body():
-    """A box a joint, in SMPL's tree."""
+def small_body(parents=PARENTS, seed: int = 0):
+    """Two vertices a joint, and three betas."""
     from genlab.models.body import SMPL, SMPLConfig
 
-    body = SMPL(SMPLConfig(vertices=48, faces=46, betas=3))
-    generator = torch.Generator().manual_seed(0)
-    body.v_template.copy_(torch.rand(48, 3, generator=generator) * 1.6)
-    body.shapedirs.copy_(torch.randn(48, 3, 3, generator=generator) * 0.05)
-    body.faces.copy_(torch.stack([torch.arange(46), torch.arange(46) + 1, torch.arange(46) + 2], dim=1))
-    body.J_regressor.copy_(torch.eye(24).repeat_interleave(2, dim=1) / 2)
-    body.weights.copy_(torch.eye(24).repeat_interleave(2, dim=0))
+    J, generator = len(parents), torch.Generator().manual_seed(seed)
+    V, F = 2 * J, 2 * J - 2
+    body = SMPL(SMPLConfig(vertices=V, faces=F, betas=3, parents=parents, bending=J - 1))
+    body.v_template.copy_(torch.rand(V, 3, generator=generator) * 1.6)
+    body.shapedirs.copy_(torch.randn(V, 3, 3, generator=generator) * 0.05)
+    body.posedirs.copy_(torch.randn(V, 3, J - 1, 9, generator=generator) * 0.01)
+    body.faces.copy_(torch.stack([torch.arange(F), torch.arange(F) + 1, torch.arange(F) + 2], dim=1))
+    body.J_regressor.copy_(torch.eye(J).repeat_interleave(2, dim=1) / 2)
+    body.weights.copy_(torch.eye(J).repeat_interleave(2, dim=0))
     return body
 
 
@@ -393,17 +395,53 @@ def test_no_strangers_file_is_read(app, tmp_path):
         {"motion": "squat", "b3": -2.0},
     ],
 )
-def test_the_python_panel_makes_what_is_on_the_stage(app, state, capsys):
-    knobs = app.clean(state)
+@pytest.mark.parametrize("own", [False, True])
+def test_the_python_panel_makes_what_is_on_the_stage(app, state, own, capsys, tmp_path):
+    """Also of an own body, which has other joints and fewer betas."""
+    path = str(tmp_path / "mine.npz") if own else ""
+    if own:
+        small_body(FINGERS).save_npz(path)
+        state = state | {"pose": f"{state.get('pose', '')};left_hand:1,2,3"}
+    knobs, body = app.clean(state), app.OWN[path]
     made = {}
-    exec(app.python(knobs).removeprefix("```python\n").removesuffix("\n```"), made)
-    vertices, _ = app.stands(app.SHELF[app.BODY], knobs)
+    exec(app.python(knobs, body, path).removeprefix("```python\n").removesuffix("\n```"), made)
+    vertices, _ = app.stands(body, knobs)
     mine = made["vertices"][0].numpy()
     assert np.allclose(mine - [0, mine[:, 1].min(), 0], vertices, atol=1e-5)
     assert "height" in capsys.readouterr().out
     assert 100 * made["measurements"](made["body"], made["betas"])["height"].item() == pytest.approx(
-        app.facts(app.SHELF[app.BODY], knobs)["height"], abs=0.06
+        app.facts(body, knobs)["height"], abs=0.06
     )
+    poses = np.load(app.export(body, knobs, "npz")["path"])["poses"]
+    assert np.allclose(poses, made["pose"].flatten(1)), "and so does the file"
+
+
+def test_an_own_body_has_smpls_joints(app, tmp_path):
+    small_body((*PARENTS[:21], 18, *PARENTS[22:])).save_npz(tmp_path / "other.npz")
+    with pytest.raises(GenlabError, match="24 joints that are not SMPL's"):
+        app.OWN[str(tmp_path / "other.npz")]
+
+
+def test_what_all_visitors_get_is_packed_once(app):
+    for make, part in ((app.scene, "items"), (app.bending, "update")):
+        one, two = make(), make()
+        assert one[part] is two[part] and one["serial"] != two["serial"], "each is news to its page"
+
+
+def test_a_file_is_read_again_when_it_is_loaded_and_has_changed(app, tmp_path):
+    path = str(tmp_path / "mine.npz")
+    small_body().save_npz(path)
+    one, shown = app.OWN.again(path), app.scene(path)
+    assert app.OWN.again(path) is one is app.OWN[path] and app.scene(path)["items"] is shown["items"]
+    small_body(FINGERS).save_npz(path)
+    assert app.OWN[path] is one, "the body on the stage stays, until it is loaded again"
+    two = app.OWN.again(path)
+    assert len(two.config.parents) == 52 and app.OWN[path] is two
+    assert app.scene(path)["items"] != shown["items"]
+    (tmp_path / "mine.npz").write_bytes(b"no body")
+    with pytest.raises(GenlabError):
+        app.OWN.again(path)
+    assert app.OWN[path] is two
 
 
 def test_the_words_of_the_sliders_are_measured(app):

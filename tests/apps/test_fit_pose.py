@@ -5,6 +5,7 @@ import json
 import re
 import struct
 import sys
+import time
 import zlib
 from types import ModuleType
 
@@ -59,6 +60,7 @@ def visit(browser, address):
             viewport={"width": width, "height": height},
             color_scheme="dark" if dark else "light",
             reduced_motion="reduce",  # the race shows its end at once
+            device_scale_factor=0.5,  # without a GPU, pixels take long
         )
         pages.append(page)
         page.set_default_timeout(90_000)
@@ -203,23 +205,27 @@ def test_every_control_acts(visit, app):
 
 
 @pytest.mark.browser
-def test_chips_tell_the_lesson_and_a_new_run_ends_the_old(visit, app):
-    page = visit(SHORT)
+def test_chips_tell_the_lesson_and_a_new_run_ends_the_old(visit, app, monkeypatch):
+    page, begun, begin, walk = visit(SHORT), [], app.RUNS.begin, app.walk
 
     def press(name: str):  # at once: playwright's own click takes as long as a whole run on a busy machine
         page.evaluate(f"[...document.querySelectorAll('button')].find(b => b.textContent.trim() === '{name}').click()")
 
-    begun = []
-    real, app.RUNS.begin = app.RUNS.begin, lambda *about: begun.append(real(*about)) or begun[-1]
-    try:
-        press("arms up")
-        page.locator(".gl-race[data-state=live]").wait_for()
-        press("half of the joints")
-        page.wait_for_function("() => location.search.includes('missing=12')")
-        press("Stop")
-        page.locator(".gl-race[data-state=done]").wait_for()
-    finally:
-        app.RUNS.begin = real
+    def endless(lane, *about):  # a descent that goes on until it is ended, however slow the page
+        run = begun[-1]
+        for step in walk(lane, *about):
+            yield step
+            while lane == "descent" and run.going:
+                time.sleep(0.01)
+
+    monkeypatch.setattr(app.RUNS, "begin", lambda *about: begun.append(begin(*about)) or begun[-1])
+    monkeypatch.setattr(app, "walk", endless)
+    press("arms up")
+    page.locator(".gl-race[data-state=live]").wait_for()
+    press("half of the joints")
+    page.wait_for_function("() => location.search.includes('missing=12')")
+    press("Stop")
+    page.locator(".gl-race[data-state=done]").wait_for()
     assert [run.ended for run in begun] == ["replaced", "stopped"]
     assert status(page).startswith("Stopped. Learned: ")
     assert page.locator(".gl-tools output").inner_text() == "12 of 24 joints seen"
@@ -369,6 +375,13 @@ def test_what_is_there_on_arrival_was_fitted_by_the_weights_of_today(app):
     *_, state = app.steps_of("lgd", knobs, figure)
     found = app.measured(state, figure, app.truth_of(knobs, figure))
     assert found["mm"] == pytest.approx(ready["found"]["lgd"]["mm"], rel=0.05)
+
+
+def test_the_bodies_are_packed_once_for_all_visitors(app):
+    for make, part in ((app.scene, "items"), (app.bending, "update")):
+        one, two = make(), make()
+        assert all(one[part][k] is two[part][k] for k in (one[part] if part == "update" else range(len(one[part]))))
+        assert one["serial"] != two["serial"], "each is news to its page"
 
 
 def test_poses_of_the_prior_have_its_mean_and_spread(app):

@@ -589,6 +589,10 @@ def test_what_is_no_model_at_all_is_refused(file, data):
     refused(file, data)
 
 
+def test_a_refusal_does_not_print_what_is_in_the_file(file):
+    assert "secret" not in refused(file, b"\xffsecret", says="begins as neither an .npz nor a .pkl")
+
+
 def of(**changed) -> dict:
     return published(body(), wrap=np.array, **changed)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from genlab.models.body import SMPL, SMPLConfig
-from genlab.models.body.joint_sets import JOINTS
+from genlab.models.body.joint_sets import JOINTS, PARENTS
 from genlab.models.body.measurements import girth, measurements
 
 SIDES, RADIUS, HEIGHT = 64, 0.15, 1.7
@@ -30,23 +30,30 @@ def prism(x: float, z: float, low: float, high: float) -> tuple[torch.Tensor, to
     return v, torch.cat([torch.stack(face, dim=1) for face in faces])
 
 
-def column() -> SMPL:
+HANDS = (
+    *PARENTS[:22],
+    *(wrist if k == 0 else 22 + 3 * n + k - 1 for n, wrist in enumerate([20, 21]) for k in range(3)),
+)
+
+
+def column(parents: tuple[int, ...] = PARENTS, arm_of: int = JOINTS.index("left_elbow")) -> SMPL:
     """A column whose first direction widens it by a tenth and whose second stretches it, with an arm that a tape at
-    any height would meet."""
+    any height would meet, and that follows a joint."""
     trunk, faces = prism(RADIUS, RADIUS, -0.85, 0.85)
     arm, more = prism(0.05, 0.05, -0.85, 0.85)
     v = torch.cat([trunk, arm + torch.tensor([1.0, 0, 0])])
     wide, tall = v.clone(), v.clone()
     wide[:, 1], wide[len(trunk) :], tall[:, [0, 2]] = 0, 0, 0
-    body = SMPL(SMPLConfig(vertices=len(v), faces=2 * len(faces), betas=2))
+    J = len(parents)
+    body = SMPL(SMPLConfig(vertices=len(v), faces=2 * len(faces), betas=2, parents=parents, bending=J - 1))
     body.v_template.copy_(v)
     body.shapedirs.copy_(torch.stack([0.1 * wide, 0.05 * tall], dim=-1))
     body.faces.copy_(torch.cat([faces, more + len(trunk)]))
-    for joint, name in enumerate(JOINTS):
-        share = LEVELS.get(name, 0.5)
+    for joint in range(J):
+        share = LEVELS.get(JOINTS[joint], 0.5) if joint < 22 else 0.5
         body.J_regressor[joint, 2 * SIDES], body.J_regressor[joint, 2 * SIDES + 1] = 1 - share, share
     body.weights[: len(trunk), 0] = 1
-    body.weights[len(trunk) :, JOINTS.index("left_elbow")] = 1
+    body.weights[len(trunk) :, arm_of] = 1
     return body
 
 
@@ -89,6 +96,15 @@ def test_gradients_reach_the_shape():
     assert volume[0, 1].item() == pytest.approx(0.05 * found["volume"].item(), rel=1e-3)
 
 
-def test_a_body_without_smpls_joints_is_told_so():
-    with pytest.raises(ValueError, match="SMPL's joints"):
-        measurements(SMPL(SMPLConfig(vertices=4, faces=2, parents=(-1, 0), bending=1)), torch.zeros(1, 1))
+def test_fingers_belong_to_the_arm():
+    """SMPL-H has fingers where SMPL has its hands, and more behind them."""
+    plain, fingers = (measurements(body, torch.zeros(1, 2)) for body in (column(), column(HANDS, len(HANDS) - 1)))
+    assert {name: x.item() for name, x in fingers.items()} == {name: x.item() for name, x in plain.items()}
+
+
+@pytest.mark.parametrize("parents", [(-1, 0), tuple(range(-1, 23)), (*PARENTS[:21], 18, *PARENTS[22:])])
+def test_a_body_without_smpls_joints_is_told_so(parents):
+    """However many joints it has."""
+    body = SMPL(SMPLConfig(vertices=4, faces=2, parents=parents, bending=1))
+    with pytest.raises(ValueError, match=f"SMPL's joints, and the {len(parents)} of this body are others"):
+        measurements(body, torch.zeros(1, 1))

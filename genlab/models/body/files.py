@@ -400,7 +400,7 @@ RENAMED = {  # modules that have moved over the years, by the names that are use
 def _pickle(data: bytes) -> dict[str, Any]:
     """The entries of a pickled dict, as inert values. Raises ValueError for what is none."""
     if data and data[0] not in STEPS:
-        raise ValueError(f"it begins with {data[:16]!r}, as neither an .npz nor a .pkl does")
+        raise ValueError("it begins as neither an .npz nor a .pkl does")
     found = _Pickle(data).run()
     if type(found) is not dict:
         raise ValueError("it is a pickle of something else than a dict of arrays")

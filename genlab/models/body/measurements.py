@@ -14,25 +14,24 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from genlab.models.body.joint_sets import JOINTS
-from genlab.models.body.smpl import SMPL
+from genlab.models.body.joint_sets import JOINTS, PARENTS
+from genlab.models.body.smpl import BODY, SMPL
 
 # Where the tape lies: between the heights of two joints, and so much of the way from the first to the second. Chosen on
 # the mean body of smpl-open: the chest where the breast is widest, the waist where the trunk is narrowest, the hip
 # where it is widest.
 TAPES = {"chest": ("spine3", "spine2", 0.1), "waist": ("spine1", "spine2", 0.85), "hip": ("left_hip", "spine1", -0.4)}
-ARMS = ("shoulder", "elbow", "wrist", "hand")
-DIRECTIONS = (
-    180  # of a circle; with an ellipse of a waist's form the girth is then exact to a thousandth of a millimetre
-)
+SHOULDERS = (JOINTS.index("left_shoulder"), JOINTS.index("right_shoulder"))
+# Of a circle: with an ellipse of a waist's form the girth is then exact to a thousandth of a millimetre.
+DIRECTIONS = 180
 
 
 def measurements(body: SMPL, betas: Float[Tensor, "B n"]) -> dict[str, Tensor]:
     """height, chest, waist and hip (B,) in metres, volume in cubic metres. Raises ValueError for a body that does not
     begin with SMPL's joints: it has no hips by that name."""
     J = len(body.config.parents)
-    if J < 22:
-        raise ValueError(f"the tape is laid by SMPL's joints, and this body has {J} others")
+    if tuple(body.config.parents[:BODY]) != PARENTS[:BODY]:
+        raise ValueError(f"the tape is laid by SMPL's joints, and the {J} of this body are others")
     betas = torch.as_tensor(betas, dtype=body.v_template.dtype, device=body.v_template.device)
     v, joints = body(betas, torch.zeros(1, J, 3).to(betas))
     faces = body.faces.long()
@@ -62,9 +61,11 @@ def girth(v: Float[Tensor, "B V 3"], edges: Int[Tensor, "E 2"], height: Float[Te
 
 
 def _torso_edges(body: SMPL) -> Int[Tensor, "E 2"]:
-    """The edges of all triangles that follow the arms by less than half."""
-    arms = [JOINTS.index(f"{side}_{part}") for side in ("left", "right") for part in ARMS]
-    arms = [joint for joint in arms if joint < len(body.config.parents)]
+    """The edges of all triangles that follow the arms, with hands or fingers, by less than half."""
+    arms = list(SHOULDERS)
+    for joint, parent in enumerate(body.config.parents):
+        if parent in arms:
+            arms.append(joint)
     faces = body.faces.long()
     faces = faces[(body.weights[:, arms].float().sum(1) < 0.5)[faces].all(1)]
     return torch.cat([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
