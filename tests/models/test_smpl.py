@@ -568,7 +568,6 @@ def test_its_parts_are_what_the_law_asks_for(smpl_open):
     assert 0.01 < smpl_open.posedirs.abs().max() < 0.3  # it bends
 
 
-
 def test_it_loads_at_once():
     seconds = []
     for _ in range(3):
