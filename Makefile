@@ -54,7 +54,7 @@ pictures: environment-all
 # One line a package, for every platform. torch itself pins CUDA's packages, differently for each of its builds.
 pins: environment-all
 	$(BIN)/uv pip compile pyproject.toml --universal --fork-strategy fewest --python-version 3.11 --quiet \
-	  --extra all --extra dev --no-annotate --custom-compile-command "make pins" --output-file constraints.txt $(ARGS)
+	  --extra all --extra body --extra dev --no-annotate --custom-compile-command "make pins" --output-file constraints.txt $(ARGS)
 	@grep -vE '^(cuda|nvidia|triton)' constraints.txt >constraints.txt.new && mv constraints.txt.new constraints.txt
 
 clean:

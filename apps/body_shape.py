@@ -586,7 +586,7 @@ def lesson(app: gr.Blocks) -> None:
         try:
             body = OWN.again(path)
             shown, bends = scene(path), bending(path)
-        except GenlabError as error:
+        except (GenlabError, ValueError) as error:
             return *[gr.skip()] * 9, str(error)
         about = f"{len(body.v_template):,} vertices, {len(body.config.parents)} joints, {body.config.betas} betas."
         names = named(body)

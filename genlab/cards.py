@@ -40,7 +40,7 @@ def render(folder: str | Path) -> str:
     model = from_pretrained(folder)
     record = _record(folder)
     recipe = find_recipe(folder.resolve().name, record)
-    dataset = getattr(recipe, "dataset", None)
+    dataset, recipe_source = getattr(recipe, "dataset", None), getattr(recipe, "source", "")
     name = recipe.name if recipe else folder.resolve().name
     metrics = [Metric.read(item) for item in record["metrics"]]
     sentence = getattr(recipe, "summary", "") or _docstring(model)[0]
@@ -55,7 +55,7 @@ def render(folder: str | Path) -> str:
         _training(record["training"]),
         _reproduce(name, record, recipe),
         _model_facts(model),
-        _section("Data", f"[{dataset}](https://huggingface.co/datasets/{dataset})" if dataset else ""),
+        _section("Data", f"[{dataset}](https://huggingface.co/datasets/{dataset})" if dataset else recipe_source),
         _section("Intended use", getattr(recipe, "intended_use", "")),
         _section("Limits", getattr(recipe, "limits", "")),
         _section("Licence", getattr(recipe, "licence", "") or "Not stated."),

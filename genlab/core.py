@@ -253,6 +253,7 @@ def _fetch(name: str | Path, revision: str | None) -> Path:
     return download(found, revision)
 
 
+@torch.inference_mode(False)  # whatever mode the caller is in: the weights outlive it
 def _load(cls: type[M], values: dict, folder: Path, device, dtype) -> M:
     _check_device(device)
     config_file = part(folder, CONFIG)

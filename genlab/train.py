@@ -90,6 +90,7 @@ class Recipe:
     golden: Callable[[Model], dict[str, Tensor]] | None = None  # inputs and outputs that a later version must reproduce
     samples: Callable[[Model], Tensor] | None = None  # the card's pictures, as in preview
     dataset: str = ""  # its id on the Hub
+    source: str = ""  # or where data without a copy there are from
     licence: str = "apache-2.0"
     intended_use: str = ""
     limits: str = ""

@@ -26,7 +26,10 @@ def levels(parents: tuple[int, ...]) -> list[list[int]]:
     depth = [0]
     for parent in parents[1:]:
         depth.append(depth[parent] + 1)
-    return [[joint for joint, d in enumerate(depth) if d == level] for level in range(max(depth) + 1)]
+    tree: list[list[int]] = [[] for _ in range(max(depth) + 1)]
+    for joint, level in enumerate(depth):
+        tree[level].append(joint)
+    return tree
 
 
 Span = slice | Tensor

@@ -6,14 +6,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from statistics import stdev
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from genlab import metrics
+from genlab import metrics, viz
 from genlab.data import mocap, motions
 from genlab.evaluate import Job
 from genlab.figures import Metric
-from genlab.models.body import BodyFit, Camera
+from genlab.models.body import SMPL, BodyFit, Camera
 from genlab.models.body.camera import seen as viewed
 from genlab.names import GenlabError
 from genlab.ops.rotations import axis_angle_to_matrix, matrix_to_axis_angle
@@ -61,6 +62,18 @@ def made_up() -> dict[str, Tensor]:
     where = viewed(_people.body().keypoints(batch["betas"], pose, transl))
     where = where + 0.004 * torch.randn(where.shape, generator=generator)  # about 1 % of the box
     return batch | {"where": where, "confidence": torch.ones(where.shape[:2])}
+
+
+def pictures(body: SMPL, states: Sequence[BodyFit], batch: dict[str, Tensor]) -> Tensor:
+    """A row for each person: the states, and in blue who it is."""
+    true = body(batch["betas"], batch["pose"], batch["transl"]).vertices
+    rows = []
+    for i, person in enumerate(true):
+        middle, half = (person.amin(dim=0) + person.amax(dim=0)) / 2, torch.tensor([0.64, 1.02, 0.64])
+        look = {"size": (250, 157), "yaw": 0, "pitch": 0, "box": torch.stack([middle - half, middle + half])}
+        row = [viz.mesh_picture(state.vertices[i], body.faces, **look) for state in states]
+        rows.append([*row, viz.mesh_picture(person, body.faces, colors=(86, 140, 200), **look)])
+    return torch.from_numpy(np.array(rows)).permute(0, 1, 4, 2, 3) / 255
 
 
 def seen(batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:

@@ -1,10 +1,8 @@
 """lgd-body: a body from keypoints in four steps, each of which a network reads off the gradient."""
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from genlab import viz
 from genlab.data import mocap
 from genlab.models.body import LearnedGradientDescent, LearnedGradientDescentConfig
 from genlab.recipes import _fitting as fitting
@@ -33,16 +31,7 @@ def samples(model: LearnedGradientDescent) -> Tensor:
     """Three people, seen by 24 keypoints with 1 % of noise: the first guess, the state after each of four steps, and
     in blue who it is."""
     batch = fitting.made_up()
-    states = list(model.fit_steps(*fitting.seen(batch), fitting.CAMERA, steps=4))
-    true = model.body(batch["betas"], batch["pose"], batch["transl"]).vertices
-    rows = []
-    for i in range(3):
-        middle = (true[i].amin(dim=0) + true[i].amax(dim=0)) / 2
-        half = torch.tensor([0.64, 1.02, 0.64])
-        look = {"size": (250, 157), "yaw": 0, "pitch": 0, "box": torch.stack([middle - half, middle + half])}
-        row = [viz.mesh_picture(s.vertices[i], model.body.faces, **look) for s in states]
-        rows.append([*row, viz.mesh_picture(true[i], model.body.faces, colors=(86, 140, 200), **look)])
-    return torch.from_numpy(np.array(rows)).permute(0, 1, 4, 2, 3) / 255
+    return fitting.pictures(model.body, list(model.fit_steps(*fitting.seen(batch), fitting.CAMERA, steps=4)), batch)
 
 
 RECIPE = Recipe(
@@ -62,6 +51,9 @@ RECIPE = Recipe(
     evaluate=evaluate,
     golden=golden,
     samples=samples,
+    source="Poses from [CMU's motion capture](http://mocap.cs.cmu.edu) on this skeleton; no copy on the Hub, "
+    "`genlab/data/mocap.py` says in which form they are read. Measured on Bandai-Namco's motion data too (CC BY-NC "
+    "4.0, so never trained on).",
     intended_use="Seeing how a learned optimiser differs from gradient descent; a quick first fit of a body to the "
     "joints that a 2D detector gives: COCO's, OpenPose's, or SMPL's own.",
     limits="It knows poses like those of CMU's motion capture: walking, running, sports, gestures. It has seen "

@@ -49,6 +49,15 @@ def golden(model: OptimizationFit) -> dict[str, Tensor]:
     return {"pose": pose, "log_prior": model.log_prior(pose)}
 
 
+@torch.no_grad()
+def samples(model: OptimizationFit) -> Tensor:
+    """Three people, seen by 24 keypoints with 1 % of noise: Adam's start, its state after 20, 40, 100 and 200 steps,
+    and in blue who it is."""
+    batch = fitting.made_up()
+    states = list(model.fit_steps(*fitting.seen(batch), fitting.CAMERA, steps=200))
+    return fitting.pictures(model.body, [states[n] for n in (0, 20, 40, 100, 200)], batch)
+
+
 RECIPE = Recipe(
     name="optimization-body",
     summary="Fits a human body to 2D keypoints by Adam or L-BFGS, with a prior of how people hold themselves.",
@@ -57,6 +66,10 @@ RECIPE = Recipe(
     fit=fit,
     evaluate=evaluate,
     golden=golden,
+    samples=samples,
+    source="Poses from [CMU's motion capture](http://mocap.cs.cmu.edu) on this skeleton; no copy on the Hub, "
+    "`genlab/data/mocap.py` says in which form they are read. Measured on Bandai-Namco's motion data too (CC BY-NC "
+    "4.0, so never trained on).",
     intended_use="The yardstick of lgd-body, and a slower, steadier fit of a body to the joints of a picture.",
     limits="Its prior knows CMU's poses; its minima are many, and it takes the best of four ways to face. Depth is a "
     "guess that one picture cannot check. " + mocap.CMU.credit,

@@ -179,6 +179,9 @@ RECIPE = Recipe(
     evaluate=evaluate,
     golden=golden,
     samples=_body_pictures.card,
+    source="Bodies from [Anny](https://github.com/naver/anny), whose meshes are MakeHuman's (CC0); poses from "
+    "[CMU's motion capture](http://mocap.cs.cmu.edu). Measured on Bandai-Namco's motion data too (CC BY-NC 4.0, so "
+    "never learned from).",
     intended_use="Learning and teaching what SMPL is; research and products that need a body in its form with free "
     "weights; fitting to keypoints (lgd-body).",
     limits="An artist's shapes, not scans: MakeHuman's, in proportions after the WHO's tables, so a real person is met "

@@ -20,9 +20,9 @@ def letters(latex: str) -> set[str]:
     >>> sorted(letters(r"\\mathbb{E}\\,\\lVert x - \\mu_\\theta(x) \\rVert"))
     ['mu', 'theta', 'x']
     """
-    latex = re.sub(r"\\(mathrm|mathbb|text)\{[^}]*\}", "", latex)
+    latex = re.sub(r"\\(mathrm|mathbb|text|begin|end)\{[^}]*\}", "", latex)
     found = re.findall(r"\\([A-Za-z]+)|([A-Za-z])", latex)
-    return {letter or name for name, letter in found if letter or name in GREEK}
+    return {letter or name for name, letter in found if letter or name.lower() in GREEK}
 
 
 @pytest.mark.parametrize("file", LAWS, ids=lambda file: file.stem)

@@ -1,5 +1,6 @@
 """Learned gradient descent: the contract, the law by hand, and what a clumsy caller is told."""
 
+import dataclasses
 import math
 
 import pytest
@@ -7,7 +8,13 @@ import torch
 from contract import keeps_contract
 from people import batch, tiny_body
 
-from genlab.models.body import Camera, LearnedGradientDescent, LearnedGradientDescentConfig
+from genlab.models.body import (
+    SMPL,
+    Camera,
+    LearnedGradientDescent,
+    LearnedGradientDescentConfig,
+    OptimizationFit,
+)
 from genlab.models.body.fit import Observed, observe, reprojection
 from genlab.models.body.joint_sets import JOINT_SETS, JOINTS, POINTS
 
@@ -177,7 +184,61 @@ def test_the_callers_body_stays_as_it_is():
 def test_another_body_is_checked(fitter):
     from genlab.models.body import SMPL, SMPLConfig
 
-    with pytest.raises(ValueError, match="a body of 24 joints and 10 betas"):
+    with pytest.raises(ValueError, match="joints and 10 betas is fitted"):
         fitter.set_body(SMPL(SMPLConfig(vertices=4, faces=2, betas=5)))
     assert "_body" not in dict(fitter.named_modules()) and not any("v_template" in key for key in fitter.state_dict())
     assert len(JOINTS) == 24
+
+
+@pytest.mark.parametrize("kind", ["ours", "descent"])
+def test_fits_in_any_mode_and_from_any_kind_of_numbers(fitter, kind):
+    if kind == "descent":
+        fitter = OptimizationFit()
+        fitter.set_body(tiny_body())
+    seen = batch(2)
+    keypoints, camera = seen["where"][:, :24] * torch.tensor([1.0, -1]), Camera(1.0)
+    one = fitter.fit(keypoints, None, camera, steps=2)
+    with torch.inference_mode():
+        assert torch.allclose(fitter.fit(keypoints, None, camera, steps=2).pose, one.pose, atol=1e-5)
+    for given in (keypoints.tolist(), keypoints.numpy(), keypoints.double(), keypoints.clone().requires_grad_()):
+        assert torch.allclose(fitter.fit(given, None, camera, steps=2).pose, one.pose, atol=1e-5)
+
+
+def test_a_body_without_landmarks_is_fitted_to_its_joints():
+    config = dataclasses.replace(tiny_body().config, landmarks=())
+    bare = SMPL(config)
+    bare.load_state_dict({key: value for key, value in tiny_body().state_dict().items() if "landmark" not in key})
+    fitter = LearnedGradientDescent(TINY)
+    fitter.set_body(bare)
+    seen = batch(1)
+    keypoints = seen["where"][:, :24] * torch.tensor([1.0, -1])
+    assert fitter.fit(keypoints, None, Camera(1.0)).pose.isfinite().all()
+    with pytest.raises(ValueError, match="the body has no nose"):
+        fitter.fit(torch.rand(1, 17, 2), None, Camera(1.0), joints="coco")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((None,), "keypoints are numbers"),
+        (([[[None, None]] * 24],), "keypoints are numbers"),
+        ((torch.rand(1, 24, 2), "x"), "confidence are numbers"),
+        ((torch.rand(1, 24, 2), torch.full((1, 24), 1e-44)), "too few joints"),
+        ((torch.rand(0, 24, 2),), "too few joints"),
+        ((torch.full((1, 24, 2), 5.0),), "in one place"),
+        ((torch.rand(2, 24, 2), None, Camera(torch.ones(3))), "one for all 2 bodies or one for each"),
+        (
+            (torch.rand(1, 24, 2), None, Camera(torch.ones(1), torch.zeros(4, 2))),
+            "one for all 1 bodies or one for each",
+        ),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_what_is_no_set_of_keypoints_is_told(fitter, arguments, says):
+    with pytest.raises(ValueError, match=says):
+        fitter.fit(*arguments)
+
+
+def test_a_fitter_in_half_precision_says_so(fitter):
+    with pytest.raises(ValueError, match="float32"):
+        fitter.bfloat16().fit(torch.rand(1, 24, 2))

@@ -24,15 +24,24 @@ class Camera:
     size: tuple[float, ...] | None = None
 
     def __post_init__(self):
-        focal, center = torch.as_tensor(self.focal), torch.as_tensor(self.center)
-        if not (focal.isfinite().all() and (focal > 0).all() and center.isfinite().all()):
+        try:
+            focal, center = torch.as_tensor(self.focal), torch.as_tensor(self.center)
+            known = focal.isfinite().all() and (focal > 0).all() and center.isfinite().all()
+            sized = self.size is None or (len(self.size) == 2 and min(self.size) > 0)
+        except (TypeError, ValueError, RuntimeError, NotImplementedError):  # no numbers
+            known = sized = False
+        if not known or not sized:
             raise ValueError(
-                f"a camera has a positive focal length and a center in pixels, not {self.focal}, {self.center}"
+                "a camera has a positive focal length, a center and, if known, a size (width and height), in pixels; "
+                f"not {self.focal!r}, {self.center!r} and {self.size!r}"
             )
         if focal.ndim > 1 or center.ndim not in (1, 2) or center.shape[-1] != 2:
             raise ValueError("focal is one number or (B,), center (2,) or (B, 2)")
-        if self.size is not None and not (len(self.size) == 2 and min(self.size) > 0):
-            raise ValueError(f"size is the picture's width and height, not {self.size}")
+
+    def fits(self, bodies: int) -> bool:
+        """Whether it is one camera for all, or one for each of so many bodies."""
+        sizes = torch.as_tensor(self.focal).numel(), torch.as_tensor(self.center).numel() // 2
+        return all(n in (1, bodies) for n in sizes)
 
     def project(self, points: Float[Tensor, "B K 3"]) -> Float[Tensor, "B K 2"]:
         """Pixels of points in metres."""

@@ -93,7 +93,7 @@ def write(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
             partial.unlink(missing_ok=True)
     except KeyError as error:
         raise GenlabError(f"{path} was not written: there is no {error} to write; give what `read` gives") from error
-    except (OSError, TypeError, ValueError) as error:
+    except (OSError, RuntimeError, TypeError, ValueError) as error:  # RuntimeError: ~nobody
         raise GenlabError(f"{path} was not written: {error}; mend that and write again") from error
 
 

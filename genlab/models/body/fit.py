@@ -12,17 +12,19 @@ import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from genlab.models.body.camera import Camera, seen
-from genlab.models.body.joint_sets import JOINTS, POINTS, joint_set
+from genlab.models.body.joint_sets import JOINTS, LANDMARKS, PARENTS, POINTS, joint_set
 from genlab.models.body.smpl import SMPL
 from genlab.ops.rotations import matrix_to_axis_angle
 
 FEWEST = 3  # joints that must be seen: fewer say nothing of a pose
+SMALLEST = 1e-4  # half of a box, as (X, Y) / (-Z): someone nine kilometres off
 BETAS, PLACE = 10, 3
 
 
@@ -62,8 +64,12 @@ class Fitter:
 
     def set_body(self, body: SMPL) -> None:
         """Fit another body of this form. Raises ValueError."""
-        if len(body.config.parents) != len(JOINTS) or body.config.betas != BETAS:
-            raise ValueError(f"a body of {len(JOINTS)} joints and {BETAS} betas is fitted, not of {body.config}")
+        if not isinstance(body, SMPL) or body.config.parents != PARENTS or body.config.betas != BETAS:
+            what = f"{len(body.config.parents)} joints" if isinstance(body, SMPL) else repr(body)
+            raise ValueError(f"a body of SMPL's {len(JOINTS)} joints and {BETAS} betas is fitted, not {what}")
+        if self.__dict__.get("_given") is body:
+            return
+        self.__dict__["_given"] = body
         own = copy.deepcopy(body).to(device=self.device, dtype=torch.float32)  # the caller's stays as it is
         self.__dict__["_body"] = own  # past nn.Module, which would save it along
 
@@ -72,9 +78,20 @@ class Fitter:
         focal: float, center: tuple[float, float] | None = None, size: tuple[float, float] | None = None
     ) -> Camera:
         """A camera for `fit`: pixels; by default its axis meets the middle of the picture."""
-        if center is None:
-            center = (size[0] / 2, size[1] / 2) if size else (0.0, 0.0)
-        return Camera(focal, center, size)
+        camera = Camera(focal, (0.0, 0.0) if center is None else center, size)
+        return Camera(focal, (size[0] / 2, size[1] / 2), size) if center is None and size else camera
+
+    def observed(self, keypoints, confidence, camera: Camera, joints: str | Sequence[str]) -> "Observed":
+        """What is seen, on the fitter's device. Raises ValueError: see `observe`."""
+        if self.dtype != torch.float32:
+            raise ValueError(f"fits are computed in float32, this fitter is {self.dtype}: call its float() first")
+        with torch.inference_mode(False), torch.no_grad():  # whatever mode the caller is in, steps need gradients
+            seen = observe(keypoints, confidence, camera, joints, self.device)
+        lacks = [name for name in LANDMARKS if name not in self.body.config.landmarks]
+        asked = [name for name in lacks if seen.confidence[:, POINTS.index(name)].any()]
+        if asked:
+            raise ValueError(f"the body has no {asked[0]}: leave that keypoint out, or fit smpl-open")
+        return seen
 
     def fit_steps(self, keypoints: Tensor, confidence: Tensor | None, camera: Camera) -> Iterator[BodyFit]:
         """The states of a fit, from the first guess on."""
@@ -101,7 +118,7 @@ class Observed:
         there = (confidence > 0)[..., None]
         low = where.masked_fill(~there, torch.inf).amin(dim=1)
         high = where.masked_fill(~there, -torch.inf).amax(dim=1)
-        half = ((high - low).amax(dim=1, keepdim=True) / 2).clamp_min(1e-4)
+        half = ((high - low).amax(dim=1, keepdim=True) / 2).clamp_min(SMALLEST)
         return cls(where * there, confidence, (low + high) / 2, half)
 
     def __getitem__(self, rows) -> "Observed":
@@ -122,30 +139,33 @@ class Observed:
 
 
 def observe(
-    keypoints: Float[Tensor, "B K 2"],
-    confidence: Tensor | None,
+    keypoints: Any,
+    confidence: Any,
     camera: Camera,
     joints: str | Sequence[str] = "smpl",
+    device: torch.device | None = None,
 ) -> Observed:
-    """A detector's keypoints, in pixels, and their confidence (B, K), as what is seen of all POINTS. Those that are NaN
-    or of confidence 0 are not seen. Raises ValueError for another number of keypoints than the set has, and for what
-    no picture can show."""
+    """A detector's keypoints (B, K, 2), in pixels, and their confidence (B, K), as what is seen of all POINTS. Those
+    that are NaN or of confidence below 0.001 are not seen. Raises ValueError for another number of keypoints than the
+    set has, and for what no picture can show."""
     names = joint_set(joints)
-    keypoints = torch.as_tensor(keypoints, dtype=torch.float32)
+    keypoints = _numbers(keypoints, "keypoints", device)
     if keypoints.ndim != 3 or keypoints.shape[1:] != (len(names), 2):
         what = joints if isinstance(joints, str) else "these joints"
         raise ValueError(f"keypoints of {what!r} are (B, {len(names)}, 2) pixels, not {tuple(keypoints.shape)}")
+    if not isinstance(camera, Camera) or not camera.fits(len(keypoints)):
+        raise ValueError(f"camera is a Camera, one for all {len(keypoints)} bodies or one for each, not {camera!r}")
     if confidence is None:
-        confidence = torch.ones(keypoints.shape[:2], device=keypoints.device)
-    confidence = torch.as_tensor(confidence, dtype=torch.float32, device=keypoints.device)
+        confidence = torch.ones(keypoints.shape[:2])
+    confidence = _numbers(confidence, "confidence", device)
     if confidence.shape != keypoints.shape[:2]:
         raise ValueError(
             f"confidence is {tuple(keypoints.shape[:2])}, one for each joint, not {tuple(confidence.shape)}"
         )
     if (confidence.isnan() | (confidence < 0) | (confidence > 1)).any():
         raise ValueError("confidence lies in [0, 1]: 0 for a joint that is not seen")
-    confidence = confidence * ~keypoints.isnan().any(dim=-1)
-    if ((confidence > 0).sum(dim=1) < FEWEST).any():
+    confidence = confidence * (~keypoints.isnan().any(dim=-1) & (confidence > 1e-3))
+    if not len(keypoints) or ((confidence > 0).sum(dim=1) < FEWEST).any():
         raise ValueError(f"too few joints are seen: a fit needs {FEWEST}, each with a confidence above 0")
     there = (confidence > 0)[..., None]
     if camera.size is not None:
@@ -160,7 +180,21 @@ def observe(
     place = [POINTS.index(name) for name in names]
     every, sure = where.new_zeros(len(where), len(POINTS), 2), confidence.new_zeros(len(where), len(POINTS))
     every[:, place], sure[:, place] = where, confidence
-    return Observed.of(every, sure)
+    seen = Observed.of(every, sure)
+    if (seen.half <= SMALLEST).any():
+        raise ValueError("keypoints lie in one place: give pixels, and the camera's focal length in pixels")
+    return seen
+
+
+def _numbers(x: Any, what: str, device: torch.device | None) -> Tensor:
+    """A copy in float32, free of any graph. Raises ValueError."""
+    try:
+        x = torch.as_tensor(x, device=device)
+        if x.is_complex() or x.layout != torch.strided:
+            raise TypeError("complex or sparse")
+        return x.detach().clone().to(torch.float32)
+    except (TypeError, ValueError, RuntimeError, NotImplementedError) as error:
+        raise ValueError(f"{what} are numbers, NaN where a joint is missing: {error}") from error
 
 
 def reprojection(observed: Observed, points: Float[Tensor, "B P 3"]) -> tuple[Tensor, Tensor]:
@@ -175,8 +209,13 @@ def reprojection(observed: Observed, points: Float[Tensor, "B P 3"]) -> tuple[Te
 
 
 def points_of(body: SMPL, betas: Tensor, pose: Tensor, transl: Tensor) -> Float[Tensor, "B P 3"]:
-    """All POINTS of a body: the 24 joints first."""
-    return body.keypoints(betas, pose, transl, joints=POINTS)
+    """All POINTS of a body: the 24 joints first. Landmarks that it lacks are at the origin: nobody may see them."""
+    if not set(LANDMARKS) - set(body.config.landmarks):
+        return body.keypoints(betas, pose, transl, joints=POINTS)
+    known = [name for name in POINTS if name not in LANDMARKS or name in body.config.landmarks]
+    found = body.keypoints(betas, pose, transl, joints=known)
+    points = found.new_zeros(len(found), len(POINTS), 3)
+    return points.index_copy(1, torch.tensor([POINTS.index(name) for name in known], device=found.device), found)
 
 
 def body_fit(body: SMPL, observed: Observed, betas: Tensor, R: Tensor, place: Tensor) -> BodyFit:

@@ -40,7 +40,9 @@ def joint_set(joints: str | Sequence[str]) -> tuple[str, ...]:
         if joints not in JOINT_SETS:
             raise ValueError(f"joints is one of {', '.join(map(repr, JOINT_SETS))}, or names, not {joints!r}")
         return JOINT_SETS[joints]
+    if not isinstance(joints, list | tuple):
+        raise ValueError(f"joints is the name of a set, or a list of names, not {joints!r}")
     unknown = [name for name in joints if name not in POINTS]
-    if unknown or not len(joints):
-        raise ValueError(f"joints are some of {', '.join(POINTS)}, not {list(joints)!r}")
+    if unknown or not joints or len(set(joints)) < len(joints):
+        raise ValueError(f"joints are some of {', '.join(POINTS)}, each once, not {list(joints)!r}")
     return tuple(joints)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from genlab.core import Law, Model
 from genlab.models.body.camera import Camera, seen
-from genlab.models.body.fit import BETAS, PLACE, BodyFit, Fitter, Observed, body_fit, observe, points_of, reprojection
+from genlab.models.body.fit import BETAS, PLACE, BodyFit, Fitter, Observed, body_fit, points_of, reprojection
 from genlab.models.body.joint_sets import JOINTS, POINTS
 from genlab.ops.rotations import axis_angle_to_matrix, rotation_6d_to_matrix
 
@@ -56,8 +56,8 @@ class LearnedGradientDescentConfig:
     longest: int = 6
 
     def __post_init__(self):
-        if min(self.width, self.blocks, self.iterations) < 1 or self.longest < self.iterations:
-            raise ValueError("width, blocks and iterations are positive, longest is no less than iterations")
+        if min(self.width, self.blocks, self.iterations) < 1 or not self.iterations <= self.longest <= 1_000:
+            raise ValueError("width, blocks and iterations are positive, longest lies from iterations to 1000")
 
 
 class LearnedGradientDescent(Fitter, Model):
@@ -151,8 +151,8 @@ class LearnedGradientDescent(Fitter, Model):
 
     def fit_steps(
         self,
-        keypoints: Float[Tensor, "B K 2"],
-        confidence: Tensor | None = None,
+        keypoints: Any,
+        confidence: Any = None,
         camera: Camera = Camera(),
         *,
         joints: str | Sequence[str] = "smpl",
@@ -163,11 +163,10 @@ class LearnedGradientDescent(Fitter, Model):
         steps = self.config.iterations if steps is None else steps
         if isinstance(steps, bool) or not isinstance(steps, int) or not 0 <= steps <= 1_000:
             raise ValueError(f"steps is a whole number from 0 to 1000, not {steps!r}")
-        observed = observe(torch.as_tensor(keypoints, device=self.device), confidence, camera, joints)
-        return self._walk(observed, steps)
+        return self._walk(self.observed(keypoints, confidence, camera, joints), steps)
 
     def _walk(self, observed: Observed, steps: int) -> Iterator[BodyFit]:
-        with torch.no_grad():
+        with torch.inference_mode(False), torch.no_grad():
             theta = self.start(observed)
         for n in range(steps + 1):
             betas, R, place = self.parts(theta.detach())

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from genlab.core import Law, Model
 from genlab.models.body.camera import Camera
-from genlab.models.body.fit import BETAS, BodyFit, Fitter, Observed, body_fit, observe, points_of, reprojection
+from genlab.models.body.fit import BETAS, BodyFit, Fitter, Observed, body_fit, points_of, reprojection
 from genlab.models.body.joint_sets import JOINTS
 from genlab.ops.rotations import axis_angle_to_matrix
 
@@ -20,10 +21,13 @@ LAW = Law(
 \log \underbrace{\sum_m w_m\,\mathcal{N}(\theta;\ \mu_m, \Sigma_m)}_{p(\theta)}\ +\ \tfrac12 \lVert \beta \rVert^2""",
     symbols={
         r"\Theta": "the unknowns: pose, shape and place",
-        "x_i": "where joint i is seen, and how surely, \\( c_i \\)",
+        "x_i": "where joint i is seen",
+        "c_i": "how surely, 0 where it is not",
         r"\pi(X_i(\Theta))": "where the camera sees joint i of the body",
         r"\sigma": "how far keypoints are off, in halves of their box",
         r"p(\theta)": "the pose prior: a mixture of Gaussians fitted to captured poses",
+        r"w_m,\ \mu_m,\ \Sigma_m": "weight, mean and covariance of its Gaussian m",
+        r"\mathcal{N}": "the density of a Gaussian",
         r"\beta": "the shape, in standard deviations",
     },
     paper="Bogo, Kanazawa, Lassner, Gehler, Romero, Black: Keep it SMPL (SMPLify)",
@@ -103,8 +107,8 @@ class OptimizationFit(Fitter, Model):
 
     def fit_steps(
         self,
-        keypoints: Float[Tensor, "B K 2"],
-        confidence: Tensor | None = None,
+        keypoints: Any,
+        confidence: Any = None,
         camera: Camera = Camera(),
         *,
         joints: str | Sequence[str] = "smpl",
@@ -122,11 +126,11 @@ class OptimizationFit(Fitter, Model):
             raise ValueError(f"method is one of {', '.join(map(repr, DESCENTS))}, not {method!r}")
         if not 0 <= prior <= 1e3 or not (rate is None or 0 < rate <= 10):
             raise ValueError(f"prior lies in [0, 1000] and rate in (0, 10], not {prior} and {rate}")
-        observed = observe(torch.as_tensor(keypoints, device=self.device), confidence, camera, joints)
-        return self._walk(observed, steps, method, rate, prior)
+        return self._walk(self.observed(keypoints, confidence, camera, joints), steps, method, rate, prior)
 
     def _walk(self, observed: Observed, steps: int, method: str, rate: float | None, prior: float):
-        many = observed[torch.arange(len(observed.half)).repeat_interleave(YAWS)]
+        with torch.inference_mode(False):  # gradients go through it
+            many = observed[torch.arange(len(observed.half)).repeat_interleave(YAWS)]
         scout = min(steps, max(1, steps // 5))
         for n, theta in enumerate(DESCENTS[method](self, self.start(observed), many, scout, steps, rate, prior)):
             best = self._best(theta, many, prior)

@@ -15,7 +15,7 @@ from torch import Tensor
 from genlab.core import Law, Model
 from genlab.models.body import files
 from genlab.models.body.joint_sets import JOINTS, PARENTS, joint_set
-from genlab.names import GenlabError
+from genlab.names import GenlabError, LoadError
 from genlab.ops.kinematics import forward_kinematics, from_rest, levels
 from genlab.ops.rotations import axis_angle_to_matrix, rotation_6d_to_matrix
 from genlab.ops.skinning import linear_blend_skinning
@@ -27,11 +27,14 @@ T(\beta, \theta) &= \bar T + \sum_{n} \beta_n S_n + \sum_{k > 0} \bigl(R_k(\thet
 J(\beta) = \mathcal{J}\,\bigl(\bar T + \sum_{n} \beta_n S_n\bigr)
 \end{aligned}""",
     symbols={
+        "M": "the body: its vertices, metres, for a shape and a pose",
         r"\beta": "the shape: weights of the shape directions, in standard deviations",
         r"\theta": "the pose: each joint's rotation against its parent; \\( \\theta^* \\) is the rest pose, a T",
         r"\bar T": "the template: the mean body's vertices, metres",
         "S_n": "shape direction n: where one standard deviation of it moves each vertex",
+        r"R_k(\theta)": "joint k's rotation against its parent, as a matrix",
         "P_k": "pose blend shapes of joint k: what its rotation's nine numbers add; the root has none",
+        r"J(\beta)": "where the joints of this shape are",
         r"\mathcal{J}": "the joint regressor: each joint as a weighted sum of vertices, the weights summing to one",
         r"\mathcal{W}": "the skinning weights: how much each vertex follows each joint",
         "W": "linear-blend skinning: every vertex follows the weighted mean of its joints' transforms",
@@ -60,6 +63,8 @@ class SMPLConfig:
     support: int = 8
 
     def __post_init__(self):
+        if len(self.parents) > files.MAX_JOINTS:
+            raise ValueError(f"a body has at most {files.MAX_JOINTS} joints, not {len(self.parents)}")
         levels(self.parents)  # raises ValueError for what is no tree
         if min(self.vertices, self.faces, self.betas, self.support) < 1 or len(self.parents) < 2:
             raise ValueError("a body has vertices, faces, betas and two joints or more, a landmark has support")
@@ -219,9 +224,10 @@ class SMPL(Model):
         `save_pretrained` it is safetensors from then on. Raises LoadError."""
         found = files.read(path)
         V, J = found["weights"].shape
-        config = SMPLConfig(
-            V, len(found["faces"]), found["shapedirs"].shape[2], tuple(found["parents"].tolist()), J - 1
-        )
+        parents, B = tuple(found["parents"].tolist()), found["shapedirs"].shape[2]
+        if J < 2:
+            raise LoadError(f"{path} is a body of one joint, which has no pose: give one of SMPL's kind")
+        config = SMPLConfig(V, len(found["faces"]), B, parents, bending=J - 1)
         body = cls(config)
         tensors = {key: torch.from_numpy(np.asarray(found[key], np.float32)) for key in files.ALIKE}
         tensors["posedirs"] = tensors["posedirs"].unflatten(2, (J - 1, 9))
@@ -256,10 +262,15 @@ class _Basis:
         dtype = body.v_template.dtype
         for name, most in (("bends", len(body.config.parents) - 2), ("landmark_vertices", body.config.vertices - 1)):
             numbers = getattr(body, name, None)
-            if numbers is not None and not 0 <= numbers.min() <= numbers.max() <= most:
+            if numbers is not None and numbers.numel() and not 0 <= numbers.min() <= numbers.max() <= most:
                 raise GenlabError(
                     f"{name} of this body lie outside 0 to {most}: its weights are broken, fetch them again"
                 )
+        broken = [key for key, b in body.named_buffers() if b.is_floating_point() and not b.isfinite().all()]
+        if broken:
+            raise GenlabError(
+                f"{broken[0]} of this body holds NaN or infinity: its weights are broken, fetch them again"
+            )
         shape = body.shapedirs.to(dtype).permute(2, 1, 0)  # (n, 3, V)
         pose = body.dense_posedirs().permute(2, 1, 0)
         pad = (0, -body.config.vertices % 16)
