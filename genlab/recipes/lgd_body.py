@@ -64,10 +64,9 @@ RECIPE = Recipe(
 import genlab
 
 fitter = genlab.from_pretrained("lgd-body")
-keypoints = torch.tensor([[  # COCO's 17, in pixels of a 640 x 480 picture; NaN where one is missing
-    (320, 90), (328, 82), (312, 82), (338, 86), (302, 86), (362, 140), (278, 140), (384, 204), (256, 204),
-    (392, 262), (248, 262), (345, 270), (295, 270), (350, 350), (290, 350), (352, 430), (288, 430),
-]], dtype=torch.float32)
+x = [320, 328, 312, 338, 302, 362, 278, 384, 256, 392, 248, 345, 295, 350, 290, 352, 288]
+y = [90, 82, 82, 86, 86, 140, 140, 204, 204, 262, 262, 270, 270, 350, 350, 430, 430]
+keypoints = torch.tensor([x, y]).T[None]  # (1, 17, 2): COCO's, in pixels of a 640 x 480 picture
 fit = fitter.fit(keypoints, camera=fitter.camera(focal=600, size=(640, 480)), joints="coco")
 fit.pose, fit.betas, fit.transl, fit.vertices  # (1, 24, 3), (1, 10), (1, 3), (1, 13348, 3)""",
 )
