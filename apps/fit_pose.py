@@ -52,8 +52,9 @@ NOTICE = """
 ## What to notice
 - The learned descent is done before the ordinary one has taken a handful of steps. Its first guess (step 0) is a plain
   regression; each step reads the gradient of the error and mends what the guess got wrong.
-- Ordinary descent ends closer to the dots. That is not the same as closer to the body: turn the bodies, and compare the
-  two charts. A picture says nothing of depth; what fills the gap is what each has learned of poses.
+- Given its two hundred steps, ordinary descent ends closer to the dots. On an easy walk that is closer to the body too;
+  with noisy keypoints, or arms up, it is not: compare the two charts there, and turn the bodies. A picture says nothing
+  of depth; what fills the gap is what each has learned of poses.
 - Without a prior the descent follows every dot, noise included, into poses that no body takes.
 - Hide joints: what is not seen comes from experience alone.
 """

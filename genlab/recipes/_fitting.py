@@ -136,8 +136,10 @@ def by_condition(steps: Steps, samples: int | None, settings: dict) -> Iterator[
                             batch = people(data, n, seed, noise, missing)
                             *_, last = steps(*seen(batch), CAMERA)
                             found.append(errors(last, batch, vertices=True))
-                        told = {"noise_%": 100 * noise, "missing_%": 100 * missing} | settings
-                        return summary(found, DATA[data], told, headline=(noise, missing) == (0.01, 0.0))
+                        told = {"noise": f"{100 * noise:g} %", "missing": f"{100 * missing:g} %"} | settings
+                        return summary(
+                            found, DATA[data], told, headline=(data, noise, missing) == ("bandai_namco", 0.01, 0.0)
+                        )
 
                     yield Job(f"{data} noise={100 * noise:g}% missing={100 * missing:g}%", run)
 
