@@ -414,14 +414,18 @@ def events(app, frame, made, drawn, view, shown, texts: dict, ready: dict) -> No
         try:
             if not SHELF.ready(BODY):
                 yield {shown: ui.Race.message("Loading the models, a few seconds the first time.")}
-            if figure is None:
+            ours = figure is None
+            if ours:
                 figure = pictured(values)
+                if present.replaced:
+                    return
                 yield {drawn: figure.value()}
             for state, found in race(values, figure, present):
                 yield {shown: state}
                 if found is not None:
                     texts_now = {texts["law"]: equation(values, figure, found), texts["code"]: python(values, figure)}
-                    yield {seed: values["seed"], **texts_now}
+                    # the dots again: those of a run that this one replaced may have reached the page after ours
+                    yield {seed: values["seed"], **texts_now, **({drawn: figure.value()} if ours else {})}
         except (GenlabError, ValueError) as error:
             yield {shown: ui.Race.message(f"{str(error)[:1].upper()}{str(error)[1:]}", error=True)}
 

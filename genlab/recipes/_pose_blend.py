@@ -155,26 +155,6 @@ def learn(
     return pose_blend_shapes(*with_mirror(samples, weights), weights, parents, bending)
 
 
-def measure(
-    vertices: Float[Tensor, "n V 3"],
-    joints: Float[Tensor, "n J 3"],
-    faces: Int[Tensor, "F 3"],
-    weights: Float[Tensor, "V J"],
-    parents: tuple[int, ...],
-    poses: Float[Tensor, "N J 3"],
-    posedirs: Float[Tensor, "V 3 K 9"],
-    bends: Int[Tensor, "V K"],
-    flesh: _elastic.Flesh | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> dict[str, float]:
-    """Of every body in every pose: volume against the rest pose, %, and distance of vertices from the flesh, mm."""
-    pairs = [(body, pose) for body in range(len(vertices)) for pose in range(len(poses))]
-    return compare(
-        solve(vertices, joints, faces, weights, parents, poses, pairs, flesh, progress),
-        faces, weights, parents, posedirs, bends,
-    )  # fmt: skip
-
-
 def solve(vertices, joints, faces, weights, parents, poses, pairs, flesh=None, progress=None) -> Samples:
     """Where the flesh goes, for pairs (body, pose) of which those of one body follow each other. flesh: by default that
     of the mean body."""
@@ -212,7 +192,7 @@ def compare(
     posedirs: Float[Tensor, "V 3 K 9"],
     bends: Int[Tensor, "V K"],
 ) -> dict[str, float]:
-    """What `measure` reports. Excess: how much further a vertex is from the flesh than by plain skinning, at worst."""
+    """How far skinning is from the flesh, plain and with the shapes. Excess: how much further a vertex is from the flesh than by plain skinning, at worst."""
     rest, R, joints, targets = samples
     plain = blended(rest, R, joints, weights, parents)
     bent = blended(rest, R, joints, weights, parents, posedirs, bends)

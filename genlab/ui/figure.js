@@ -20,7 +20,7 @@ function draw(tag, attributes, parent) {
 
 // Anew when there are other joints; else nodes stay, and with them the keyboard's focus.
 function load(value) {
-  if (!value?.xy) return;
+  if (!value?.xy || held || waiting) return; // what the visitor moves just now is newer
   const same = state && value.joints === state.joints;
   state = structuredClone(value);
   const [w, h] = state.size;
@@ -108,6 +108,7 @@ function flip(k) {
 
 function publish() {
   clearTimeout(waiting);
+  waiting = 0;
   props.value = structuredClone(state);
   trigger("input");
 }

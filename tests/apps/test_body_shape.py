@@ -1,9 +1,7 @@
 """The body app as a visitor meets it: in a browser, through a link, with a file of their own, and through the API."""
 
-import importlib.util
 import io
 import re
-import sys
 from types import ModuleType
 
 import numpy as np
@@ -12,10 +10,10 @@ import pytest
 pytest.importorskip("gradio")
 
 import torch
+from lesson import load, served, visitor
 
-from genlab import GenlabError, ui
+from genlab import GenlabError
 from genlab.models.body.joint_sets import PARENTS
-from genlab.names import root
 from genlab.ui import limits
 
 STILL = "motion=still"
@@ -25,49 +23,28 @@ FINGERS = (*PARENTS[:22], *(20 + k // 15 if k % 3 == 0 else 21 + k for k in rang
 
 @pytest.fixture(scope="module")
 def app() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("body_shape_under_test", root() / "apps" / "body_shape.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load("body_shape")
 
 
 @pytest.fixture(scope="module")
 def address(app):
-    served = app.build()
-    served.queue(max_size=16)
-    served.launch(prevent_thread_lock=True, quiet=True, **ui.look())
-    app.scene()
-    yield served.local_url
-    served.close()
+    with served(app) as url:
+        app.scene()
+        yield url
 
 
 @pytest.fixture
 def visit(browser, address):
-    """visit(query, width, height): a page with a body on its stage, a silent console, and no other host asked."""
-    troubles, pages = [], []
+    """visit(query, width, height): a page with a body on its stage. Half the pixels: without a GPU they take long."""
+    with visitor(browser, address) as opened:
 
-    def at(query: str = "", width: int = 900, height: int = 600, dark: bool = False, script: str = ""):
-        look = {
-            "color_scheme": "dark" if dark else "light",
-            "device_scale_factor": 0.5,
-        }  # without a GPU, pixels take long
-        page = browser.new_page(viewport={"width": width, "height": height}, **look)
-        pages.append(page)
-        page.set_default_timeout(90_000)
-        page.on("console", lambda m: troubles.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("request", lambda r: None if r.url.startswith((address, "data:", "blob:")) else troubles.append(r.url))
-        page.add_init_script(script)
-        page.goto(f"{address}?{query}" if query else address, wait_until="domcontentloaded")
-        page.locator(".gl-view[data-state=done]").wait_for()
-        page.locator(".katex").first.wait_for()  # the last of what comes by itself
-        return page
+        def at(query: str = "", width: int = 900, height: int = 600, **look):
+            page = opened(query, width, height, device_scale_factor=0.5, **look)
+            page.locator(".gl-view[data-state=done]").wait_for()
+            page.locator(".katex").first.wait_for()  # the last of what comes by itself
+            return page
 
-    yield at
-    for page in pages:
-        page.close()
-    assert troubles == []
+        yield at
 
 
 def settled(page) -> None:

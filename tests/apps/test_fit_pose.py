@@ -1,10 +1,8 @@
 """The app that fits bodies as a visitor meets it: in a browser, through a link, and through the API."""
 
-import importlib.util
 import json
 import re
 import struct
-import sys
 import time
 import zlib
 from types import ModuleType
@@ -13,6 +11,8 @@ import numpy as np
 import pytest
 
 pytest.importorskip("gradio")
+
+from lesson import load, served, visitor
 
 from genlab import ui, viz
 from genlab.names import root
@@ -34,51 +34,28 @@ OVER = (
 
 @pytest.fixture(scope="module")
 def app() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("fit_pose_under_test", root() / "apps" / "fit_pose.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load("fit_pose")
 
 
 @pytest.fixture(scope="module")
 def address(app):
-    served = app.build()
-    served.queue(max_size=16)
-    served.launch(prevent_thread_lock=True, quiet=True, **ui.look())
-    yield served.local_url
-    served.close()
+    with served(app) as url:
+        yield url
 
 
 @pytest.fixture
 def visit(browser, address):
-    """visit(query, width, height): a page whose console stays silent and which asks no other host for anything."""
-    troubles, pages = [], []
+    """visit(query, width, height): a page on which a fit is over. Half the pixels: without a GPU they take long."""
+    arrival = json.loads((root() / "apps" / "pictures" / "fit_pose.json").read_text(encoding="utf-8"))["race"]["run"]
+    with visitor(browser, address) as opened:
 
-    def at(query: str = "", width: int = 1280, height: int = 800, dark: bool = False):
-        page = browser.new_page(
-            viewport={"width": width, "height": height},
-            color_scheme="dark" if dark else "light",
-            reduced_motion="reduce",  # the race shows its end at once
-            device_scale_factor=0.5,  # without a GPU, pixels take long
-        )
-        pages.append(page)
-        page.set_default_timeout(90_000)
-        page.on("console", lambda m: troubles.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("request", lambda r: None if r.url.startswith((address, "data:", "blob:")) else troubles.append(r.url))
-        page.goto(f"{address}?{query}" if query else address, wait_until="domcontentloaded")
-        page.locator(".gl-view[data-state=done]").wait_for()
-        arrival = json.loads((root() / "apps" / "pictures" / "fit_pose.json").read_text(encoding="utf-8"))["race"][
-            "run"
-        ]
-        page.wait_for_function(OVER, arg=arrival if query else "")
-        return page
+        def at(query: str = "", *size: int, **look):  # with less motion the race shows its end at once
+            page = opened(query, *size, reduced_motion="reduce", device_scale_factor=0.5, **look)
+            page.locator(".gl-view[data-state=done]").wait_for()
+            page.wait_for_function(OVER, arg=arrival if query else "")
+            return page
 
-    yield at
-    for page in pages:
-        page.close()
-    assert troubles == []
+        yield at
 
 
 def again(page, act) -> str:
@@ -229,6 +206,32 @@ def test_chips_tell_the_lesson_and_a_new_run_ends_the_old(visit, app, monkeypatc
     assert [run.ended for run in begun] == ["replaced", "stopped"]
     assert status(page).startswith("Stopped. Learned: ")
     assert page.locator(".gl-tools output").inner_text() == "12 of 24 joints seen"
+
+
+@pytest.mark.browser
+def test_the_dots_are_those_of_the_last_run(visit, app, monkeypatch):
+    """Of two runs asked for one after the other the first may be late: its dots then stay away."""
+    page, pictured, late = visit(SHORT), app.pictured, []
+
+    def slow(knobs):
+        figure = pictured(knobs)
+        if knobs["pose"] == "squat":
+            time.sleep(1.5)
+            late.append(figure)
+        return figure
+
+    monkeypatch.setattr(app, "pictured", slow)
+    name = "descent without a prior"
+    for chip in ("ten steps", name):
+        page.evaluate(f"[...document.querySelectorAll('button')].find(b => b.textContent.trim() === '{chip}').click()")
+        page.wait_for_timeout(300)
+    page.wait_for_function("() => location.search.includes('prior=0')")
+    page.locator(".gl-race[data-state=done]").wait_for()
+    while not late:
+        page.wait_for_timeout(100)
+    page.wait_for_timeout(500)
+    expected = pictured(app.KNOBS.clean(app.KNOBS.defaults() | app.TRY[name])).xy
+    assert np.allclose(page.evaluate(PLACES), expected, atol=0.1)
 
 
 def png_of(width: int, height: int) -> bytes:

@@ -1,10 +1,8 @@
 """The guidance app as a visitor meets it: in a browser, through a link, and through the API."""
 
 import base64
-import importlib.util
 import json
 import re
-import sys
 import time
 from io import BytesIO
 from types import ModuleType
@@ -14,8 +12,9 @@ import pytest
 
 pytest.importorskip("gradio")
 
+from lesson import load, served, visitor
+
 from genlab import ui, viz
-from genlab.names import root
 
 NOW = (
     "() => { const film = [...document.querySelectorAll('.gl-film')].find(node => node.offsetParent);"
@@ -30,43 +29,27 @@ SMALL = "steps=5&n=2"  # two pictures in five steps: what is tested is the page
 
 @pytest.fixture(scope="module")
 def app() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("guidance_under_test", root() / "apps" / "guidance.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load("guidance")
 
 
 @pytest.fixture(scope="module")
 def address(app):
-    served = app.build()
-    served.queue(max_size=16)
-    served.launch(prevent_thread_lock=True, quiet=True, **ui.look())
-    app.SHELF.warm()
-    yield served.local_url
-    served.close()
+    with served(app) as url:
+        app.SHELF.warm()
+        yield url
 
 
 @pytest.fixture
 def visit(browser, address):
-    """visit(query, width, height): a page whose console stays silent and which asks no other host for anything."""
-    troubles, pages = [], []
+    """visit(query, width, height): a page that can be used."""
+    with visitor(browser, address) as opened:
 
-    def at(query: str = "", width: int = 1280, height: int = 800, dark: bool = False):
-        page = browser.new_page(viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light")
-        pages.append(page)
-        page.set_default_timeout(90_000)
-        page.on("console", lambda m: troubles.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("request", lambda r: None if r.url.startswith((address, "data:", "blob:")) else troubles.append(r.url))
-        page.goto(f"{address}?{query}" if query else address, wait_until="domcontentloaded")
-        page.get_by_role("button", name="Generate").first.wait_for()
-        return page
+        def at(*query, **look):
+            page = opened(*query, **look)
+            page.get_by_role("button", name="Generate").first.wait_for()
+            return page
 
-    yield at
-    for page in pages:
-        page.close()
-    assert troubles == []
+        yield at
 
 
 def finished(page) -> None:

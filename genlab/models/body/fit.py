@@ -94,8 +94,8 @@ class Fitter:
         return seen
 
     def fit_steps(self, keypoints: Tensor, confidence: Tensor | None, camera: Camera) -> Iterator[BodyFit]:
-        """The states of a fit, from the first guess on."""
-        raise NotImplementedError
+        """The states of a fit, from the first guess on. Each fitter has its own."""
+        raise NotImplementedError(f"{type(self).__name__} has no fit_steps")
 
     def fit(self, *args, **knobs) -> BodyFit:
         """The last state of `fit_steps`, which says what it takes."""
