@@ -192,7 +192,8 @@ def compare(
     posedirs: Float[Tensor, "V 3 K 9"],
     bends: Int[Tensor, "V K"],
 ) -> dict[str, float]:
-    """How far skinning is from the flesh, plain and with the shapes. Excess: how much further a vertex is from the flesh than by plain skinning, at worst."""
+    """Volume against the rest pose, %, and distance of vertices from the flesh, mm, by plain skinning and with the
+    shapes. Excess: how much further a vertex is from the flesh than by plain skinning, at worst."""
     rest, R, joints, targets = samples
     plain = blended(rest, R, joints, weights, parents)
     bent = blended(rest, R, joints, weights, parents, posedirs, bends)
