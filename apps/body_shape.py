@@ -103,8 +103,8 @@ function link() {
   const url = new URL(location.href);
   for (const [name, value] of Object.entries(last)) {
     const word = value === true ? "1" : value === false ? "0" : String(value);
-    if (value === DEFAULTS[name]) url.searchParams.delete(name);
-    else url.searchParams.set(name, word);
+    url.searchParams.delete(name); // first, so that the same person has the same link, however one came to it
+    if (value !== DEFAULTS[name]) url.searchParams.set(name, word);
   }
   history.replaceState(history.state, "", url);
 }

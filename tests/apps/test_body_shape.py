@@ -243,6 +243,11 @@ def test_random_people_and_their_seed(visit):
     page.keyboard.press("Enter")
     link(page, "seed=3")
     link(page, "b0=2&b1=-2.6")
+    again = visit(f"{STILL}&b1=1&seed=3")
+    again.get_by_role("checkbox", name="keep it").check()
+    again.get_by_role("button", name="Random person").first.click()
+    link(again, "?b0=2&b1=-2.6")
+    page.wait_for_function("link => location.href === link", arg=again.url)  # one person, one link
     page.get_by_role("button", name="Reset").click()
     page.wait_for_function("() => !location.search.includes('b0')")
     assert differ(before, seen(page)) < 1e-3
