@@ -432,6 +432,38 @@ def test_a_hostile_config_is_a_load_error(tmp_path, changed, says):
     assert time.process_time() - start < 2
 
 
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (torch.zeros(3, 3), "off 1 by up to 1$"),
+        (1.02 * torch.eye(3), "off 1 by up to 0.04"),
+        (torch.tensor([[1, 0.1, 0], [0, 1, 0], [0, 0, 1]]), "off 1 by up to 0.1"),
+        (-torch.eye(3), "determinant of -1"),
+        (torch.tensor([[1, -1, 1], [1, 1, 1], [1, 0, 1]]) * 1e38, "off 1 by up to inf"),
+    ],
+    ids=["nothing", "scaled", "sheared", "mirrored", "huge"],
+)
+def test_matrices_that_turn_nothing_are_told(wrong, says):
+    body = random_body(dtype=torch.float32)
+    betas, pose, _ = numbers(body)
+    R = axis_angle_to_matrix(pose)
+    R[1, 4] = wrong
+    with pytest.raises(ValueError, match=f"^pose holds matrices that are no rotations: .*{says}"):
+        body(betas, R)
+    body(betas, R.requires_grad_())  # who learns them may be on the way
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+def test_rotations_of_any_precision_are_rotations(dtype):
+    body = random_body(dtype=dtype)
+    betas, pose, _ = numbers(body, B=50)
+    exact = axis_angle_to_matrix(3 * pose.double())
+    for R in (exact.to(dtype), axis_angle_to_matrix(pose)):
+        assert body(betas, R).vertices.isfinite().all()
+    with torch.inference_mode():
+        body(betas, exact.to(dtype))
+
+
 # -- other tools' files ----------------------------------------------------------------------------------------------
 
 

@@ -47,6 +47,7 @@ J(\beta) = \mathcal{J}\,\bigl(\bar T + \sum_{n} \beta_n S_n\bigr)
 
 
 BODY = 22  # the first joints of SMPL's tree, which SMPL-H has too, before it grows fingers
+SKEW = 0.01  # how far R R^T of a rotation may be from 1, in full precision
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class SMPL(Model):
     betas: (B, n) for any n up to the config's, missing ones are 0. pose: each joint's rotation against its parent, as
     axis-angle in radians (B, J, 3) or (B, 3 J), matrices (B, J, 3, 3) or 6D (B, J, 6), a matrix's first two rows.
     transl: (B, 3), metres. One shape goes with a batch of poses, and the other way round. Raises ValueError for all
-    else, NaN and infinity too.
+    else, NaN and infinity too, and for matrices that are no rotations unless they are being learned.
     """
 
     config: SMPLConfig
@@ -124,7 +125,7 @@ class SMPL(Model):
         skinning: bool = True,
     ) -> BodyOutput:
         """Template and shape directions, the pose blend, then skinning; each but the template can be left out."""
-        beta, R, transl = self._checked(betas, pose, transl)
+        beta, R, transl = self._checked(betas, pose, transl, rigid=True)
         basis = self._basis()
         beta = beta if shape_blend else torch.zeros_like(beta)
         blend, J = beta, basis.joints(beta)
@@ -179,8 +180,11 @@ class SMPL(Model):
     def __getstate__(self):
         return {**self.__dict__, "_prepared": None}
 
-    def _checked(self, betas, pose, transl) -> tuple[Tensor, Tensor, Tensor | None]:
-        """betas (b, n), rotations (B, J, 3, 3), transl (B, 3), with b = B or one of them 1 -> (B)."""
+    def _checked(self, betas, pose, transl, *, rigid: bool = False) -> tuple[Tensor, Tensor, Tensor | None]:
+        """betas (b, n), rotations (B, J, 3, 3), transl (B, 3), with b = B or one of them 1 -> (B).
+
+        rigid: matrices are looked at. It costs nothing beside a mesh, but as much as the joints alone, which fitters
+        ask for thousands of times, with rotations of their own making."""
         c, J, like = self.config, len(self.config.parents), self.v_template
         betas, pose = (torch.as_tensor(x, device=like.device, dtype=like.dtype) for x in (betas, pose))
         if betas.ndim != 2 or betas.shape[1] > c.betas:
@@ -214,6 +218,8 @@ class SMPL(Model):
         if sum((0 * x.detach()).sum() for x in given.values()).item() != 0:  # 0 * NaN and 0 * infinity are NaN
             wrong = [name for name, x in given.items() if not x.isfinite().all()]
             raise ValueError(f"{' and '.join(wrong)} holds NaN or infinity")
+        if rigid and R is pose and not R.requires_grad:  # while they are learned they may be on their way
+            _check_rotations(R)
         return betas, R.expand(B, -1, -1, -1), transl
 
     # -- other tools' files ------------------------------------------------------------------------------------------
@@ -302,6 +308,18 @@ class _Basis:
 def _rotations(pose: Float[Tensor, "B J 3"]) -> Float[Tensor, "B J 3 3"]:
     """With the bodies last in memory, as kinematics are fastest."""
     return axis_angle_to_matrix(pose.transpose(0, 1)).transpose(0, 1)
+
+
+def _check_rotations(R: Float[Tensor, "B J 3 3"]) -> None:
+    """Raises ValueError for matrices that scale, shear or mirror."""
+    most = max(SKEW, 16 * torch.finfo(R.dtype).eps)  # as our own rotations of half precision need
+    R = R.detach().float()
+    off = (R @ R.mT - torch.eye(3, device=R.device)).abs().max().nan_to_num(torch.inf, torch.inf)
+    x, y, z = R.unbind(-2)
+    mirrors = ((torch.linalg.cross(x, y) * z).sum(-1) < 0).any()
+    if (off > most) | mirrors:
+        what = f"R R^T is off 1 by up to {off.item():.2g}" if off > most else "some have a determinant of -1"
+        raise ValueError(f"pose holds matrices that are no rotations: {what}")
 
 
 @lru_cache(maxsize=64)
