@@ -10,7 +10,7 @@ from people import batch, tiny_body
 
 from genlab.models.body import Camera, OptimizationFit, OptimizationFitConfig
 from genlab.models.body.fit import Observed, reprojection
-from genlab.models.body.optimization import DESCENTS, TURNING, YAWS
+from genlab.models.body.optimization import DESCENTS, TURNING, YAWS, within
 
 
 @pytest.fixture
@@ -117,13 +117,29 @@ def test_seeds_play_no_part(fitter):
         ({"method": "newton"}, "method is one of"),
         ({"prior": -1.0}, "prior lies in"),
         ({"prior": math.nan}, "prior lies in"),
-        ({"rate": 0.0}, "rate in"),
+        ({"prior": True}, "prior lies in .* not True"),
+        ({"rate": 0.0}, "rate lies in"),
+        ({"rate": True}, "rate lies in .* not True"),
     ],
     ids=str,
 )
 def test_clumsy_use_is_told_at_once(fitter, knobs, says):
     with pytest.raises(ValueError, match=says):
         fitter.fit_steps(torch.rand(1, 24, 2), **knobs)
+
+
+@pytest.mark.parametrize("knob", ["x", [1.0], None, True, 1j, torch.ones(1), math.nan, math.inf, -1])
+def test_a_knob_of_no_number_in_range_is_none(knob):
+    """What the annotations promise is checked for those who do not check types, as these tests do."""
+    assert not within(knob, 0, 100) and within(np.float32(3), 0, 100) and within(0, 0, 100)
+
+
+@pytest.mark.parametrize("n", [0, -1, True, 10**9])
+def test_as_many_poses_as_there_is_room_for(fitter, n):
+    with pytest.raises(ValueError, match="n is a whole number from 1 to 100000"):
+        fitter.poses(n)
+    with pytest.raises(ValueError, match="spread lies in"):
+        fitter.poses(2, spread=math.inf)
 
 
 def test_loss_is_that_of_the_state(fitter):

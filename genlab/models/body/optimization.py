@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import torch
@@ -36,6 +37,7 @@ LAW = Law(
     code="OptimizationFit.energy",
 )
 TURNING = 3 * (len(JOINTS) - 1)  # numbers of a pose without the pelvis
+MOST = 100_000  # poses drawn in one go: each takes a matrix of the prior with it
 YAWS = 4  # first guesses: facing the camera, its left, away, its right
 
 
@@ -77,7 +79,12 @@ class OptimizationFit(Fitter, Model):
     def poses(
         self, n: int, *, generator: torch.Generator | None = None, spread: float = 1.0
     ) -> Float[Tensor, "n 24 3"]:
-        """Poses drawn from the prior, the pelvis unturned; `spread` times as far from their component's mean."""
+        """Poses drawn from the prior, the pelvis unturned; `spread` times as far from their component's mean. Raises
+        ValueError."""
+        if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= MOST:
+            raise ValueError(f"n is a whole number from 1 to {MOST}, not {n!r}")
+        if not within(spread, 0, 100):
+            raise ValueError(f"spread lies in [0, 100], not {spread!r}")
         which = torch.multinomial(self.log_weights.exp().cpu(), n, replacement=True, generator=generator)
         white = torch.randn(n, TURNING, generator=generator)
         means, whitening = self.means.cpu()[which], self.whitening.cpu()[which]
@@ -122,10 +129,12 @@ class OptimizationFit(Fitter, Model):
         falls to a tenth along a cosine, or of L-BFGS (1), of which a step is five iterations. Raises ValueError."""
         if isinstance(steps, bool) or not isinstance(steps, int) or not 0 <= steps <= 10_000:
             raise ValueError(f"steps is a whole number from 0 to 10000, not {steps!r}")
-        if method not in DESCENTS:
+        if not isinstance(method, str) or method not in DESCENTS:
             raise ValueError(f"method is one of {', '.join(map(repr, DESCENTS))}, not {method!r}")
-        if not 0 <= prior <= 1e3 or not (rate is None or 0 < rate <= 10):
-            raise ValueError(f"prior lies in [0, 1000] and rate in (0, 10], not {prior} and {rate}")
+        if not within(prior, 0, 1_000):
+            raise ValueError(f"prior lies in [0, 1000], not {prior!r}")
+        if not (rate is None or within(rate, 0, 10) and rate > 0):
+            raise ValueError(f"rate lies in (0, 10], not {rate!r}")
         return self._walk(self.observed(keypoints, confidence, camera, joints), steps, method, rate, prior)
 
     def _walk(self, observed: Observed, steps: int, method: str, rate: float | None, prior: float):
@@ -151,6 +160,11 @@ class OptimizationFit(Fitter, Model):
     def _state(self, theta: Tensor, observed: Observed) -> BodyFit:
         betas, pose, place = parts(theta.detach())
         return body_fit(self.body, observed, betas, axis_angle_to_matrix(pose), place)
+
+
+def within(x: Any, low: float, high: float) -> bool:
+    """Whether it is a number, and one from low to high: NaN is not."""
+    return isinstance(x, Real) and not isinstance(x, bool) and bool(low <= x <= high)
 
 
 def parts(theta: Float[Tensor, "B U"]) -> tuple[Tensor, Tensor, Tensor]:
