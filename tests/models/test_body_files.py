@@ -33,6 +33,8 @@ def body(J: int = 24, B: int = 10, V: int = 50) -> dict[str, np.ndarray]:
     """A body of random numbers, as `read` is to give it."""
     rng = np.random.default_rng(0)
     regressor = np.where(rng.random((J, V)) < 0.1, rng.random((J, V)), 0)
+    regressor[:, 0] += 1e-3  # or a row might be empty
+    regressor /= regressor.sum(axis=1, keepdims=True)
     return {
         "v_template": rng.normal(size=(V, 3)),
         "shapedirs": rng.normal(size=(V, 3, B)),
@@ -64,6 +66,8 @@ def is_body(found: dict[str, np.ndarray]) -> bool:
     shapes = (v_template.shape, posedirs.shape, J_regressor.shape, parents.shape, shapedirs.shape[:2])
     assert shapes == ((V, 3), (V, 3, 9 * (J - 1)), (J, V), (J,), (V, 3))
     assert all(np.isfinite(array.astype(np.float32)).all() for array in list(found.values())[:5])
+    assert all(abs(lengths).max(initial=0) <= 100 for lengths in (v_template, shapedirs, posedirs))
+    assert abs(J_regressor.sum(1, dtype=np.float64) - 1).max() < 0.11
     assert (weights >= 0).all() and abs(weights.sum(1) - 1).max() < 2e-6
     assert parents[0] == -1 and all(0 <= parent < joint for joint, parent in enumerate(parents) if joint)
     return faces.shape[1:] == (3,) and faces.min() >= 0 and faces.max() < V
@@ -599,7 +603,7 @@ def of(**changed) -> dict:
 
 def with_(key: str, place, value) -> np.ndarray:
     """One entry of a good body, one number of it changed."""
-    array = np.array(of()[key])
+    array = np.array(of(J_regressor=body()["J_regressor"])[key])
     array[place] = value
     return array
 
@@ -614,6 +618,12 @@ WRONG = {
     "NaN": ({"v_template": with_("v_template", (3, 1), np.nan)}, "its v_template holds numbers that are not finite"),
     "infinity": ({"shapedirs": with_("shapedirs", (3, 1, 2), -np.inf)}, "its shapedirs holds numbers that are not"),
     "too large": ({"posedirs": with_("posedirs", (3, 1, 2), 1e39)}, "or not in float32"),
+    "light years": (
+        {"v_template": with_("v_template", (3, 1), -3e38)},
+        "its v_template goes up to 3e+38, which in metres",
+    ),
+    "a person of miles": ({"shapedirs": with_("shapedirs", (3, 1, 2), 1609)}, "its shapedirs goes up to 1.61e+03"),
+    "a bend of miles": ({"posedirs": with_("posedirs", (3, 1, 2), -1609)}, "its posedirs goes up to 1.61e+03"),
     "complex": ({"v_template": np.zeros((50, 3), complex)}, "not of plain numbers"),
     "truth": ({"v_template": np.zeros((50, 3), bool)}, "not of real numbers"),
     "objects": ({"v_template": np.full((50, 3), None)}, "not of plain numbers"),
@@ -630,6 +640,12 @@ WRONG = {
     "negative weights": ({"weights": with_("weights", (3, 1), -0.5)}, "its weights lie between -0.5 and"),
     "huge weights": ({"weights": with_("weights", (3, 1), 1e38)}, "1e+38, not 0 and 1"),
     "another regressor": ({"J_regressor": np.zeros((16, 50))}, "its J_regressor is (16, 50), not (24, 50)"),
+    "a regressor of nothing": ({"J_regressor": np.zeros((24, 50))}, "that sum to 0 up to 0 at a joint, not to about 1"),
+    "a huge regressor": ({"J_regressor": with_("J_regressor", (3, 1), 1e38)}, "has weights up to 1e+38, that sum to 1"),
+    "a regressor that cancels": (
+        {"J_regressor": with_("J_regressor", (3, slice(2)), [1e38, -1e38])},
+        "has weights up to 1e+38, that sum to",
+    ),
     "a regressor on its side": ({"J_regressor": csc(NewSparse, np.ones((50, 24)))}, "not (24, 50)"),
     "one row of parents": ({"kintree_table": np.arange(24)}, "its kintree_table is (24,), not (2, 1..200)"),
     "no joints": ({"kintree_table": np.zeros((2, 0), int)}, "not (2, 1..200)"),
@@ -1200,6 +1216,7 @@ def test_other_tools_find_what_they_look_for(tmp_path):
     [
         ({"weights": np.zeros((50, 24))}, "its weights sum to 0"),
         ({"posedirs": np.full((50, 3, 207), np.nan)}, "its posedirs holds numbers that are not finite"),
+        ({"v_template": np.full((50, 3), 3e38)}, "its v_template goes up to 3e[+]38"),
         ({"parents": np.arange(24)}, "no tree"),
         ({"parents": np.array(3)}, "of unsized object"),
         ({"parents": np.arange(5) - 1}, "its posedirs is"),

@@ -30,6 +30,8 @@ MAX_VERTICES, MAX_JOINTS, MAX_BETAS = 200_000, 200, 500
 MAX_STEPS = 1 << 16  # of a pickle: a body model takes about a thousand, for it has few arrays, if large ones
 MAX_NESTED = 4  # chumpy's arrays of arrays, such as a slice of an array
 ROUNDING = 1e-3  # how far a vertex's weights may be from summing to 1, or below 0, as half precision leaves them
+FAR = 100.0  # metres: no vertex of a body is so far out, and no direction moves one so far
+LOOSE = 0.1  # how far a joint's weights may be from summing to 1: the published ones were only encouraged to
 LARGEST = float(np.finfo(np.float32).max)
 ROOTS = (-1, 2**32 - 1, 2**64 - 1)  # what stands for "no parent": -1, as unsigned numbers have it
 ALIKE = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights")  # in the files and here
@@ -42,8 +44,9 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
     v_template (V, 3), shapedirs (V, 3, B), posedirs (V, 3, (J - 1) 9), J_regressor (J, V), weights (V, J) in float32
     where the file has that, else float64; parents (J,), -1 for the root, and faces (F, 3) in int64.
 
-    The numbers are finite in float32 too, faces are of vertices there are, each parent comes before its children, and
-    each row of weights sums to 1. Raises LoadError for all else; nothing in the file is executed.
+    Lengths are metres, and none is beyond 100; faces are of vertices there are, each parent comes before its children,
+    each row of weights sums to 1, and each of J_regressor about so. Raises LoadError for all else; nothing in the file
+    is executed.
     """
     try:
         file = Path(path).expanduser()
@@ -110,10 +113,10 @@ def _body(found: Mapping[str, Any]) -> dict[str, np.ndarray]:
     v_template = _shaped(found, "v_template", (1, MAX_VERTICES), 3)
     V = len(v_template)
     return {
-        "v_template": _finite("v_template", v_template),
-        "shapedirs": _finite("shapedirs", _shaped(found, "shapedirs", V, 3, (1, MAX_BETAS))),
-        "posedirs": _finite("posedirs", _shaped(found, "posedirs", V, 3, (J - 1) * 9)),
-        "J_regressor": _finite("J_regressor", _shaped(found, "J_regressor", J, V)),
+        "v_template": _metres("v_template", v_template),
+        "shapedirs": _metres("shapedirs", _shaped(found, "shapedirs", V, 3, (1, MAX_BETAS))),
+        "posedirs": _metres("posedirs", _shaped(found, "posedirs", V, 3, (J - 1) * 9)),
+        "J_regressor": _regressor(_finite("J_regressor", _shaped(found, "J_regressor", J, V))),
         "weights": _weights(_finite("weights", _shaped(found, "weights", V, J))),
         "parents": parents,
         "faces": _faces(_shaped(found, "f", (1, MAX_NUMBERS), 3), V),
@@ -150,6 +153,26 @@ def _finite(key: str, array: np.ndarray) -> Float[np.ndarray, "..."]:
     if not -LARGEST <= array.min(initial=0) <= array.max(initial=0) <= LARGEST:  # NaN is not even itself
         raise ValueError(f"its {key} holds numbers that are not finite, or not in float32")
     return array
+
+
+def _metres(key: str, array: np.ndarray) -> Float[np.ndarray, "..."]:
+    """The same, of lengths. Raises ValueError where they are no body's."""
+    array = _finite(key, array)
+    most = max(abs(array.max(initial=0)), abs(array.min(initial=0)))
+    if most > FAR:
+        raise ValueError(f"its {key} goes up to {most:.3g}, which in metres is no body's")
+    return array
+
+
+def _regressor(weights: Float[np.ndarray, "J V"]) -> Float[np.ndarray, "J V"]:
+    """Raises ValueError for joints that are no means of vertices."""
+    sums, most = weights.sum(axis=1, dtype=np.float64), abs(weights).max()
+    if abs(sums - 1).max() > LOOSE or most > 10:  # those that cancel sum to 1 too
+        raise ValueError(
+            f"its J_regressor has weights up to {most:.3g}, that sum to {sums.min():.3g} up to {sums.max():.3g} at a "
+            "joint, not to about 1"
+        )
+    return weights
 
 
 def _parents(table: np.ndarray) -> Int[np.ndarray, " J"]:
