@@ -24,11 +24,13 @@ def mesh_picture(
 
     size: height and width. yaw, pitch: of the camera, degrees from +z and from the horizon. box: two corners (2, 3)
     that fill the picture; by default the mesh itself. colors: one (3,) or one a vertex (V, 3), bytes. background: None
-    for a picture (h, w, 4) that is transparent around the mesh. samples: along each side of a pixel.
+    for a picture (h, w, 4) that is transparent around the mesh. samples: along each side of a pixel. Raises ValueError.
     """
-    v, faces = _array(vertices).astype(np.float64), _array(faces).astype(np.int64)
-    if v.ndim != 2 or v.shape[1] != 3 or not np.isfinite(v).all() or faces.ndim != 2 or faces.shape[1] != 3:
-        raise ValueError(f"vertices are finite (V, 3) and faces (F, 3), not {v.shape} and {faces.shape}")
+    v, faces, colors, box = _checked(vertices, faces, colors, box)
+    if np.shape(size) != (2,) or not all(isinstance(n, int | np.integer) and n >= 1 for n in (*size, samples)):
+        raise ValueError(f"size is a height and a width of 1 or more, and so is samples, not {size} and {samples}")
+    if not np.isfinite([yaw, pitch]).all():
+        raise ValueError(f"yaw and pitch are degrees, not {yaw} and {pitch}")
     height, width = (side * samples for side in size)
     y, p = np.radians(yaw), np.radians(pitch)
     right, up = (
@@ -36,8 +38,7 @@ def mesh_picture(
         np.array([-np.sin(y) * np.sin(p), np.cos(p), -np.cos(y) * np.sin(p)]),
     )
     axes = np.stack([right, up, np.cross(right, up)])  # the last one towards the eye
-    low, high = np.array([v.min(0), v.max(0)] if box is None else _array(box), dtype=np.float64)
-    corners = np.array([[(low, high)[i >> k & 1][k] for k in range(3)] for i in range(8)]) @ axes.T
+    corners = np.array([[box[i >> k & 1][k] for k in range(3)] for i in range(8)]) @ axes.T
     low, high = corners.min(0), corners.max(0)
     scale = 0.96 * min(width / max(high[0] - low[0], 1e-9), height / max(high[1] - low[1], 1e-9))
     seen = v @ axes.T
@@ -52,7 +53,7 @@ def mesh_picture(
             normals[:, c] += np.bincount(faces[:, k], across[:, c], len(v))
     n = np.einsum("pk,pkc->pc", where, (normals @ axes.T)[faces[face]])
     n *= np.sign(n[:, 2:] + 1e-12) / np.maximum(np.linalg.norm(n, axis=1, keepdims=True), 1e-12)
-    tint = np.broadcast_to(CLAY if colors is None else _array(colors), v.shape) / 255
+    tint = np.broadcast_to(colors, v.shape) / 255
     tint = np.einsum("pk,pkc->pc", where, tint[faces[face]])
     sheet = np.zeros((height * width, 4))
     sheet[pixel] = np.concatenate([_lit(tint, n), np.ones((len(n), 1))], axis=1)
@@ -64,8 +65,30 @@ def mesh_picture(
     return np.round(255 * sheet[..., :3] + (1 - cover) * background).astype(np.uint8)
 
 
-def _array(x) -> np.ndarray:
-    return np.asarray(x.detach().cpu() if hasattr(x, "detach") else x)
+def _checked(vertices, faces, colors, box) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    v, faces = _numbers(vertices, "vertices"), _numbers(faces, "faces")
+    if v.ndim != 2 or v.shape[1] != 3 or faces.ndim != 2 or faces.shape[1] != 3 or not len(v) or not len(faces):
+        raise ValueError(f"vertices are (V, 3) and faces (F, 3), at least one of each, not {v.shape} and {faces.shape}")
+    if faces.min() < 0 or faces.max() >= len(v) or (faces % 1).any():
+        raise ValueError(f"faces name vertices 0 to {len(v) - 1}, not {faces.min():g} to {faces.max():g}")
+    colors = _numbers(CLAY if colors is None else colors, "colors")
+    if colors.shape not in ((3,), v.shape):
+        raise ValueError(f"colors are one (3,) or {v.shape}, one a vertex, not {colors.shape}")
+    box = _numbers([v.min(0), v.max(0)] if box is None else box, "box")
+    if box.shape != (2, 3):
+        raise ValueError(f"box is two corners (2, 3), not {box.shape}")
+    return v, faces.astype(np.int64), colors, box
+
+
+def _numbers(x, what: str) -> np.ndarray:
+    """An array or a tensor in float64. Raises ValueError for what is not finite."""
+    try:
+        x = np.asarray(x.detach().cpu() if hasattr(x, "detach") else x).astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{what} are numbers: {error}") from error
+    if not np.isfinite(x).all():
+        raise ValueError(f"{what} hold NaN or infinity")
+    return x
 
 
 def _visible(seen: np.ndarray, faces: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -57,6 +57,43 @@ def test_tile_puts_each_picture_where_it_belongs():
     assert (sheet[:, 4] == 255).all() and (sheet[5:, 10:] == 255).all(), "gaps and the empty place are background"
 
 
+TRIANGLE = {"vertices": np.array([[-1.0, 0, 0], [1, 0, 0], [0, 2, 0]]), "faces": np.array([[0, 1, 2]])}
+
+
+def test_a_mesh_is_drawn_in_the_middle_of_its_picture():
+    picture = viz.mesh_picture(**TRIANGLE, size=(40, 50), yaw=0, pitch=0, background=None, colors=(90, 140, 200))
+    there = picture[..., 3] > 0
+    assert picture.shape == (40, 50, 4) and there[35, 25] and not there[5, 5] and not there[35, 2]
+    assert there.sum() == pytest.approx(0.5 * 0.96**2 * 40 * 40, rel=0.1), "half of the square that it fits into"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"vertices": np.zeros((0, 3))}, "at least one of each, not (0, 3) and (1, 3)"),
+        ({"faces": np.zeros((0, 3), int)}, "at least one of each"),
+        ({"vertices": np.zeros((3, 2))}, "not (3, 2)"),
+        ({"vertices": np.full((3, 3), np.nan)}, "vertices hold NaN or infinity"),
+        ({"vertices": "mesh"}, "vertices are numbers"),
+        ({"faces": [[0, 1, 3]]}, "faces name vertices 0 to 2, not 0 to 3"),
+        ({"faces": [[-1, 1, 2]]}, "faces name vertices 0 to 2, not -1 to 2"),
+        ({"faces": [[0, 0.5, 2]]}, "faces name vertices 0 to 2"),
+        ({"colors": [[1, 2, 3]] * 2}, "colors are one (3,) or (3, 3), one a vertex, not (2, 3)"),
+        ({"colors": (np.nan, 0, 0)}, "colors hold NaN"),
+        ({"box": [0, 1, 2]}, "box is two corners"),
+        ({"size": (0, 10)}, "size is a height and a width of 1 or more"),
+        ({"size": (10.5, 10)}, "size is a height"),
+        ({"size": 10}, "size is a height"),
+        ({"samples": 0}, "so is samples, not (320, 240) and 0"),
+        ({"yaw": np.inf}, "yaw and pitch are degrees, not inf"),
+    ],
+    ids=str,
+)
+def test_what_is_no_mesh_is_told(wrong, sentence):
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        viz.mesh_picture(**TRIANGLE | wrong)
+
+
 def test_values_outside_the_range_and_nan_become_pictures():
     x = np.array([[[-1.0, 2.0], [np.nan, 0.5]]])
     assert viz.to_uint8(x).tolist() == [[[0, 255], [0, 128]]]
