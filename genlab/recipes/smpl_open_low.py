@@ -27,7 +27,7 @@ from genlab.train import Recipe
 FULL = "smpl-open"
 SKINNED = 6  # joints that a vertex follows at most, as in the full body
 PEOPLE = 200  # to regress joints on; they vary along ten directions, so more would say nothing new
-# With the full body's ridge, joints are up to 7 mm off, with this one 2. It may be low: there is nothing to overfit to,
+# With the full body's ridge, joints are up to 7 mm off, with this one 3. It may be low: there is nothing to overfit to,
 # as these people are sums of the shape directions exactly.
 REGRESSOR = {"near": 200, "support": 60, "components": 10, "ridge": 1e-6}
 AROUND = 12  # corners nearest to a landmark that may carry it; more reach to what moves otherwise
@@ -184,12 +184,12 @@ RECIPE = Recipe(
     evaluate=evaluate,
     golden=golden,
     samples=samples,
-    source="[smpl-open](../smpl-open/README.md) alone. Measured in poses from [CMU's motion capture]"
-    "(http://mocap.cs.cmu.edu).",
+    source="smpl-open alone, and so bodies from [Anny](https://github.com/naver/anny) (CC0) and poses from "
+    "[CMU's motion capture](http://mocap.cs.cmu.edu), in others of which it is measured.",
     intended_use="Whatever takes smpl-open's betas and pose and has to be quick or small: tests, sketches, collisions, "
     "many bodies at once.",
-    limits="A sketch of the full body: fingers, toes and ears are a few triangles each, and in tight folds (groin, "
-    "armpit, inside of an elbow) skin is centimetres from where the full body has it. All limits of smpl-open are its "
+    limits="A sketch of the full body: fingers, toes and ears are a few triangles each, and in folds (groin, armpit, "
+    "elbow, under a breast) skin may be centimetres from where the full body has it. All limits of smpl-open are its "
     "own too; and it belongs to the smpl-open that it was made from. " + mocap.CMU.credit,
     snippet="""import torch
 import genlab

@@ -556,17 +556,17 @@ def test_an_independent_implementation_agrees(tmp_path, capsys):
         assert close(a / b.abs().max(), b / b.abs().max(), 1e-5)
 
 
-# -- the pretrained body ---------------------------------------------------------------------------------------------
+# -- the pretrained bodies -------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def smpl_open() -> SMPL:
-    return SMPL.from_pretrained("smpl-open")
+@pytest.fixture(scope="module", params=["smpl-open", "smpl-open-low"])
+def pretrained(request) -> SMPL:
+    return SMPL.from_pretrained(request.param)
 
 
-def test_the_mean_body_is_a_person(smpl_open):
+def test_the_mean_body_is_a_person(pretrained):
     """Its size, which way it faces, and that its skin is closed and its inside inside."""
-    body = smpl_open
+    body = pretrained
     rest = body(torch.zeros(1, body.config.betas), torch.zeros(1, len(PARENTS), 3))
     v, J, faces = rest.vertices[0].double(), rest.joints[0], body.faces.long()
     assert body.config.parents == PARENTS and body.config.landmarks == LANDMARKS
@@ -585,8 +585,8 @@ def test_the_mean_body_is_a_person(smpl_open):
     assert 0.05 < (a * torch.linalg.cross(b, c)).sum() / 6 < 0.09
 
 
-def test_its_parts_are_what_the_law_asks_for(smpl_open):
-    body = smpl_open
+def test_its_parts_are_what_the_law_asks_for(pretrained):
+    body = pretrained
     assert torch.allclose(body.weights.float().sum(1), torch.ones(body.config.vertices), atol=2e-3)
     assert (body.weights >= 0).all() and ((body.weights != 0).sum(1) <= 6).all()
     assert torch.allclose(body.J_regressor.float().sum(1), torch.ones(len(PARENTS)), atol=2e-3)
@@ -597,7 +597,7 @@ def test_its_parts_are_what_the_law_asks_for(smpl_open):
         assert (body.bends < len(PARENTS) - 1).all()
         assert all(len(set(row)) == body.config.bending for row in body.bends.tolist())
     assert all(buffer.isfinite().all() for buffer in body.buffers())
-    assert 0.01 < smpl_open.posedirs.abs().max() < 0.3  # it bends
+    assert 0.01 < body.posedirs.abs().max() < 0.3  # it bends
 
 
 def test_it_loads_at_once():
