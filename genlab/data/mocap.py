@@ -6,7 +6,8 @@
     to_smpl(clip)    ->  the clip as local rotations (F, 24, 3) of SMPL's joints, so that limbs point as they did
     poses(clips)     ->  single poses (N, 24, 3), thinned out
 
-Metres, radians, y up, 30 frames a second. The files have no copy on the Hub; they are where GENLAB_DATA says.
+Metres, radians, y up, 30 frames a second. The files have no copy on the Hub; they are where GENLAB_DATA says, and
+`python -m genlab.data.mocap_files` makes them from the asf, amc and bvh files that CMU and Bandai-Namco publish.
 """
 
 import math
@@ -147,19 +148,20 @@ def load(file: str) -> list[Clip]:
         where = f"GENLAB_DATA is {folder!r}, which has no mocap/{file}.npz" if folder else "GENLAB_DATA is not set"
         raise DataError(
             f"the captured motion {file} was not found: {where}. Set GENLAB_DATA to a folder that holds "
-            f"mocap/{file}.npz; there is no copy on the Hub."
+            f"mocap/{file}.npz; there is no copy on the Hub, but `python -m genlab.data.mocap_files --help` says how "
+            "to make it from what its makers publish."
         )
     try:
         with np.load(path, allow_pickle=False) as archive:  # a pickle could run anything
             arrays = {key: archive[key] for key in archive.files}
     except UNREADABLE as error:
         raise DataError(f"{path} cannot be read: {error}. Fetch it again.") from error
-    if problem := _problem(arrays):
-        raise DataError(f"{path} is not a file of motion: {problem}. Fetch it again.")
+    if wrong := problem(arrays):
+        raise DataError(f"{path} is not a file of motion: {wrong}. Fetch it again.")
     return _clips(file, arrays)
 
 
-def _problem(arrays: dict[str, np.ndarray]) -> str | None:
+def problem(arrays: dict[str, np.ndarray]) -> str | None:
     """What is wrong with a file's arrays, if anything."""
     if set(arrays) != set(FORM):
         return f"its arrays are {', '.join(sorted(arrays))}, not {', '.join(sorted(FORM))}"
