@@ -80,8 +80,7 @@ function chart(figure, i) {
   for (const v of marks(y0, y1, [1, 2, 5]))
     parts.push(`<line class="rule" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${sy(v)}" y2="${sy(v)}"/><text class="tick" x="${LEFT - 6}" y="${sy(v) + 4}" text-anchor="end">${v}</text>`);
   for (const ms of marks(t0, t1, [1]))
-    parts.push(`<text class="tick" x="${sx(ms)}" y="${HEIGHT - BOTTOM + 16}" text-anchor="middle">${ms < 1000 ? ms : `${ms / 1000} s`}</text>`);
-  parts.push(`<text class="tick" x="${WIDTH - RIGHT + 6}" y="${HEIGHT - BOTTOM + 16}">ms</text>`);
+    parts.push(`<text class="tick" x="${sx(ms)}" y="${HEIGHT - BOTTOM + 16}" text-anchor="middle">${ms < 1000 ? `${ms} ms` : `${ms / 1000} s`}</text>`);
   const line = (states) => states.map((s) => `${sx(s.ms).toFixed(1)},${sy(s.errors[i]).toFixed(1)}`).join(" ");
   for (const [lane, states] of Object.entries(old))
     if (states.length) parts.push(`<polyline class="gl-before gl-lane-${lane}" points="${line(states)}"/>`);

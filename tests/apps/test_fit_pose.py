@@ -207,6 +207,19 @@ def test_chips_tell_the_lesson_and_a_new_run_ends_the_old(visit, app, monkeypatc
     assert status(page).startswith("Stopped. Learned: ")
     assert page.locator(".gl-tools output").inner_text() == "12 of 24 joints seen"
 
+@pytest.mark.browser
+def test_the_words_along_the_time_keep_apart(visit, app, monkeypatch):
+    """However long a fit takes: here a hundred times as long as the clock says."""
+    walk = app.walk
+    monkeypatch.setattr(app, "walk", lambda *about: ((100 * ms, state) for ms, state in walk(*about)))
+    page = visit("steps=1&descent=50")
+    for chart in page.locator(".gl-charts svg").all():
+        words = [tick for tick in chart.locator("text.tick").all() if re.search("s$", tick.text_content())]
+        boxes = sorted((box["x"], box["x"] + box["width"]) for box in (word.bounding_box() for word in words))
+        assert {"100 ms", "1 s"} <= {word.text_content() for word in words}
+        assert all(one[1] < two[0] for one, two in zip(boxes[:-1], boxes[1:], strict=True))
+
+
 
 @pytest.mark.browser
 def test_the_dots_are_those_of_the_last_run(visit, app, monkeypatch):
