@@ -152,13 +152,15 @@ def walk(lane: str, knobs: dict, figure: ui.Figure) -> Iterator[tuple[float, Any
         began = time.perf_counter()
 
 
-@functools.cache
-def rehearse() -> float:
-    """A first step of L-BFGS, for which torch loads its compiler; the seconds that it took."""
-    began = time.monotonic()
-    figure = ui.Figure("smpl", np.random.default_rng(0).uniform(100, 300, (24, 2)), np.ones(24), SIZE)
-    [*steps_of("descent", KNOBS.defaults() | {"descent": 1, "method": "lbfgs"}, figure)]
-    return time.monotonic() - began
+REHEARSED: set[tuple[str, str]] = set()  # lanes and methods
+
+
+def rehearse(lane: str, method: str) -> None:
+    """The first fit of a lane, off the clock: it sets up the fitter's body, and for L-BFGS torch loads its compiler."""
+    if (lane, method) not in REHEARSED:
+        figure = ui.Figure("smpl", np.random.default_rng(0).uniform(100, 300, (24, 2)), np.ones(24), SIZE)
+        [*steps_of(lane, KNOBS.defaults() | {"descent": 2, "method": method}, figure)]
+        REHEARSED.add((lane, method))
 
 
 def measured(state, figure: ui.Figure, true: dict | None) -> dict[str, Any]:
@@ -213,9 +215,11 @@ def race(knobs: dict, figure: ui.Figure, run: ui.Run) -> Iterator[tuple[dict, di
     )
     found, sent, name = {}, 0.0, {"adam": "Adam", "lbfgs": "L-BFGS"}[knobs["method"]]
     for lane in LANES:
-        if lane == "descent" and knobs["method"] == "lbfgs" and not rehearse.cache_info().currsize:
+        if lane == "descent" and name == "L-BFGS" and (lane, knobs["method"]) not in REHEARSED:
             yield shown.live("L-BFGS loads some ten seconds long, the first time ...", back), None
-            run.started += rehearse()
+        began = run.elapsed
+        rehearse(lane, knobs["method"])
+        run.started += run.elapsed - began
         for n, (ms, state) in enumerate(walk(lane, knobs, figure)):
             now = measured(state, figure, true)
             uv = viz.to_numpy(seen.project(state.joints.cpu()))[0]
@@ -334,8 +338,7 @@ def arrival() -> tuple[dict, np.ndarray]:
     """What is on the stage before the first click, computed from the weights; and the gallery's picture."""
     knobs = KNOBS.defaults()
     figure = pictured(knobs)
-    for warm in (True, False):  # the second one's clock is the honest one: all is loaded by then
-        *_, (shown, found) = race(knobs | ({"descent": 10} if warm else {}), figure, ui.Run())
+    *_, (shown, found) = race(knobs, figure, ui.Run())
     fits = [[*steps_of(lane, knobs, figure)][-1] for lane in LANES]
     stand = [viz.to_numpy(fit.vertices - fit.joints[:, :1])[0] for fit in fits]
     vertices = [v + PLACES[lane] for v, lane in zip(stand, LANES, strict=True)]
@@ -471,8 +474,7 @@ def events(app, frame, made, drawn, view, shown, texts: dict, ready: dict) -> No
 
     def arrive():
         """The bodies, and the texts of the page of arrival: what needs torch, and so comes after the page."""
-        first = KNOBS.defaults() | {"descent": 3}
-        SHELF.warm(lambda: [[*steps_of(lane, first, pictured(first))] for lane in LANES])
+        SHELF.warm(lambda: [rehearse(lane, KNOBS["method"].default) for lane in LANES])
         return scene(), ui.under_the_hood(FAMILY, "LearnedGradientDescent"), ui.card_text(LGD)
 
     def introduce(query: str):
@@ -531,8 +533,7 @@ def answer(lane: str, keypoints: Any, asked: dict) -> dict:
     knobs = KNOBS.clean(asked)
     try:
         figure = ui.read_keypoints(keypoints)
-        if knobs["method"] == "lbfgs":
-            rehearse()
+        rehearse(lane, knobs["method"])
         run, states = ui.Run(SECONDS), []
         for ms, state in walk(lane, knobs, figure):
             arrays = {name: viz.to_numpy(getattr(state, name))[0] for name in ("pose", "betas", "transl", "joints")}

@@ -409,3 +409,21 @@ def test_poses_of_the_prior_have_its_mean_and_spread(app):
     white = viz.to_numpy((off[:, :, None] @ model.whitening)[:, :, 0])
     nearest = (white**2).sum(axis=2).min(axis=1)
     assert nearest.mean() == pytest.approx(model.means.shape[1], rel=0.1)
+def test_setting_up_is_off_the_clock(app, monkeypatch):
+    steps_of, begun = app.steps_of, []
+
+    def slow(lane, *about):
+        if lane not in begun:
+            begun.append(lane)
+            time.sleep(1)
+        return steps_of(lane, *about)
+
+    monkeypatch.setattr(app, "steps_of", slow)
+    monkeypatch.setattr(app, "REHEARSED", set())
+    knobs = app.KNOBS.defaults() | {"steps": 1, "descent": 10}
+    run = ui.Run(app.SECONDS)
+    *_, (shown, _) = app.race(knobs, app.pictured(knobs), run)
+    assert begun == ["lgd", "descent"]
+    assert all(shown["lanes"][lane][0]["ms"] < 900 for lane in begun)
+
+
