@@ -410,6 +410,7 @@ def events(app, frame, made, drawn, view, shown, texts: dict, ready: dict) -> No
     knobs = [made[name] for name in KNOBS]
     asked = gr.Textbox("", visible="hidden", label="asked")  # what the link asks for beyond the page of arrival
     seed = gr.State(KNOBS["seed"].default)  # of the figure on the stage
+    example = gr.State(KNOBS["pose"].default)  # which pose it is of, or was before a joint was moved
 
     def fit(request: gr.Request, values: dict, figure: ui.Figure | None) -> Iterator[dict]:
         """Fit a figure, or the one that the knobs make, and stream it to the stage."""
@@ -422,7 +423,7 @@ def events(app, frame, made, drawn, view, shown, texts: dict, ready: dict) -> No
                 figure = pictured(values)
                 if present.replaced:
                     return
-                yield {drawn: figure.value()}
+                yield {drawn: figure.value(), example: values["pose"]}
             for state, found in race(values, figure, present):
                 yield {shown: state}
                 if found is not None:
@@ -439,12 +440,15 @@ def events(app, frame, made, drawn, view, shown, texts: dict, ready: dict) -> No
         """A knob that makes the figure was moved."""
         yield from fit(request, cleaned(values), None)
 
-    def changed(request: gr.Request, value, *values):
-        """A joint was moved or switched, or a knob of the fitters moved: the figure stays."""
-        figure = ui.Figure.of(value)
+    def changed(request: gr.Request, value, pose, *values):
+        """A joint was moved or switched, or that undone, or a knob of the fitters moved: the figure stays."""
+        figure, knobs = ui.Figure.of(value), cleaned(values)
         if figure is not None and not figure.true:
             yield {made["pose"]: gr.Radio(value=None)}  # it is none of ours any more
-        yield from fit(request, cleaned(values), figure)
+        elif figure is not None:
+            knobs["pose"] = pose
+            yield {made["pose"]: gr.Radio(value=pose)}
+        yield from fit(request, knobs, figure)
 
     def uploaded(request: gr.Request, path, *values):
         try:
@@ -459,11 +463,11 @@ def events(app, frame, made, drawn, view, shown, texts: dict, ready: dict) -> No
         yield from fit(request, cleaned(values), figure)
 
     def opened(request: gr.Request, asked, *values):
-        figure = ui.Figure.unpacked(asked)
+        figure, knobs = ui.Figure.unpacked(asked), cleaned(values)
         if figure is not None:
-            yield {drawn: figure.value()}
+            yield {drawn: figure.value(), example: knobs["pose"]}
         if asked:
-            yield from fit(request, cleaned(values), figure)
+            yield from fit(request, knobs, figure)
 
     def restore(request: gr.Request):
         """The state that the link asks for."""
@@ -499,7 +503,7 @@ def events(app, frame, made, drawn, view, shown, texts: dict, ready: dict) -> No
     quick = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     queued = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
     queued |= {"concurrency_limit": 4, "concurrency_id": "fit_pose"}
-    stage = [shown, drawn, seed, made["pose"], texts["law"], texts["code"]]
+    stage = [shown, drawn, seed, example, made["pose"], texts["law"], texts["code"]]
 
     def heard(names):
         return [made[n].release if isinstance(KNOBS[n], ui.Number) else made[n].input for n in names if n != "seed"]
@@ -507,7 +511,7 @@ def events(app, frame, made, drawn, view, shown, texts: dict, ready: dict) -> No
     app.load(restore, None, [*knobs, asked], **quick)
     asked.change(opened, [asked, *knobs], stage, **queued)
     fitting = heard(name for name in KNOBS if name not in POSING)
-    gr.on([drawn.input, *fitting], changed, [drawn, *knobs], stage, **queued)
+    gr.on([drawn.input, *fitting], changed, [drawn, example, *knobs], stage, **queued)
     gr.on(heard(POSING), posed, knobs, stage, **queued)
     made["upload"].upload(uploaded, [made["upload"], *knobs], stage, **queued)
     starts = [frame.generate.click(anyone, [made["seed"], made["lock"], seed], [made["pose"], made["seed"]], **quick)]

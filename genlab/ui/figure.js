@@ -4,9 +4,11 @@
 // `trail`: the same joints earlier on. `name` picks the colour, by the class gl-lane-NAME.
 const SVG = "http://www.w3.org/2000/svg", find = (selector) => element.querySelector(selector);
 const svg = find("svg"), joints = find(".gl-joints"), bones = find(".gl-bones"), fits = find(".gl-fits");
-const picture = find("image"), said = find("output"), toggle = find("[data-tool=switch]"), chooser = find("input");
+const picture = find("image"), said = find("output"), chooser = find("input");
+const toggle = find("[data-tool=switch]"), undo = find("[data-tool=undo]");
 const LARGEST = { bytes: 10e6, pixels: 40e6, side: 1280 };
 let state = null, chosen = null, held = null, limb = false, waiting = 0, lanes = [];
+const past = [], future = [], REMEMBERED = 100; // what the joints were before each change, and before each undo
 
 const words = (name) => name.replaceAll("_", " ");
 const unit = () => Math.max(...state.size) / 500;
@@ -22,6 +24,7 @@ function draw(tag, attributes, parent) {
 function load(value) {
   if (!value?.xy || held || waiting) return; // what the visitor moves just now is newer
   const same = state && value.joints === state.joints;
+  if (JSON.stringify(joined(value)) !== JSON.stringify(state && joined(state))) forget(); // somebody else's figure
   state = structuredClone(value);
   const [w, h] = state.size;
   svg.setAttribute("viewBox", `0 0 ${w} ${h}`);
@@ -40,6 +43,24 @@ function load(value) {
     });
   }
   show();
+}
+
+// What an undo brings back: the places, who is seen, and that nobody had moved any.
+const joined = ({ xy, c, true: known }) => structuredClone({ xy, c, true: known });
+function remember() {
+  past.push(joined(state));
+  if (past.length > REMEMBERED) past.shift();
+  future.length = 0;
+}
+const forget = () => (past.length = future.length = 0);
+
+// One change back, or with the lists the other way round one forth.
+function back(from, to) {
+  if (held || !from.length) return;
+  to.push(joined(state));
+  Object.assign(state, from.pop());
+  show();
+  publish();
 }
 
 function show() {
@@ -61,8 +82,9 @@ function show() {
     bones.children[i].classList.toggle("gl-unseen", !(state.c[a] > 0 && state.c[b] > 0));
   });
   const seen = state.c.filter((c) => c > 0).length;
-  said.textContent = chosen === null ? `${seen} of ${state.c.length} joints seen` : words(state.names[chosen]);
+  said.textContent = chosen === null ? `${seen} of ${state.c.length} seen` : words(state.names[chosen]);
   toggle.disabled = chosen === null;
+  undo.setAttribute("aria-disabled", String(!past.length)); // disabled, it would lose the keyboard's focus
   toggle.textContent = chosen !== null && !(state.c[chosen] > 0) ? "Switch on" : "Switch off";
   paint();
 }
@@ -101,6 +123,7 @@ function move(k, x, y) {
 }
 
 function flip(k) {
+  remember();
   state.c[k] = state.c[k] > 0 ? 0 : 1;
   show();
   publish();
@@ -137,7 +160,10 @@ svg.addEventListener("pointerdown", (event) => {
 svg.addEventListener("pointermove", (event) => {
   if (!held) return;
   const { x, y } = where(event);
-  held.moved ||= Math.hypot(x - held.from[0], y - held.from[1]) > 1.5 * unit();
+  if (!held.moved && Math.hypot(x - held.from[0], y - held.from[1]) > 1.5 * unit()) {
+    held.moved = true;
+    remember();
+  }
   if (held.moved) move(held.k, x - held.off[0], y - held.off[1]);
 });
 for (const end of ["pointerup", "pointercancel"])
@@ -155,9 +181,10 @@ joints.addEventListener("keydown", (event) => {
   const k = jointOf(event), step = (event.shiftKey ? 20 : 4) * unit(), arrow = ARROWS[event.key];
   if (k === null || event.ctrlKey || event.metaKey || event.altKey) return;
   if (arrow) {
+    if (!waiting) remember(); // a key that is held down is one move
     move(k, state.xy[k][0] + step * arrow[0], state.xy[k][1] + step * arrow[1]);
     clearTimeout(waiting);
-    waiting = setTimeout(publish, 250); // a key that is held down is one move
+    waiting = setTimeout(publish, 250);
   } else if (["Delete", "Backspace", " ", "Enter"].includes(event.key)) flip(k);
   else return;
   event.preventDefault();
@@ -165,6 +192,14 @@ joints.addEventListener("keydown", (event) => {
 });
 
 toggle.addEventListener("click", () => chosen !== null && flip(chosen));
+undo.addEventListener("click", () => back(past, future));
+document.addEventListener("keydown", (event) => {
+  const ours = element.isConnected && element.offsetParent && !event.target.closest?.("textarea, input:not([type=range])");
+  if (!ours || !(event.ctrlKey || event.metaKey) || event.altKey || event.key.toLowerCase() !== "z") return;
+  event.preventDefault();
+  if (event.shiftKey) back(future, past);
+  else back(past, future);
+});
 find("[data-tool=limb]").addEventListener("click", (event) => {
   limb = !limb;
   event.currentTarget.setAttribute("aria-pressed", String(limb));
@@ -226,6 +261,7 @@ function fit(w, h, wide, high) {
   const from = own ? [0, 0] : [(low[0] + top[0]) / 2, (low[1] + top[1]) / 2], to = own ? [0, 0] : [w / 2, h / 2];
   state.xy = state.xy.map((p) => p.map((x, i) => (x - from[i]) * scale + to[i]));
   Object.assign(state, { size: [w, h], true: false });
+  forget(); // places were of another picture
   load(state);
   publish();
 }

@@ -53,6 +53,8 @@ TEMPLATE = """
   <div class="gl-tools">
     <output></output>
     <button type="button" data-tool="switch" disabled>Switch off</button>
+    <button type="button" data-tool="undo" aria-disabled="true" aria-keyshortcuts="Control+Z"
+      title="Ctrl+Z takes back what was last done to a joint; Ctrl+Shift+Z does it again">Undo</button>
     <button type="button" data-tool="limb" aria-pressed="false"
       title="Dragging moves what hangs on the joint too, instead of the joint alone">Limb follows</button>
     <button type="button" data-tool="picture" title="It stays in this browser">Picture behind</button>

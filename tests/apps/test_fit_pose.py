@@ -155,6 +155,32 @@ def test_joints_are_switched_and_moved_by_hand_and_by_keys(visit):
 
 
 @pytest.mark.browser
+def test_what_was_done_to_a_joint_is_undone(visit):
+    page = visit(f"pose=squat&{SHORT}")
+    undo = page.get_by_role("button", name="Undo", exact=True)
+    assert undo.get_attribute("aria-disabled") == "true" and undo.get_attribute("aria-keyshortcuts") == "Control+Z"
+    knee, first = page.locator(f"[data-joint='{KNEE}']"), places(page)
+    again(page, lambda: knee.locator(".gl-dot").dblclick(force=True))
+    said = again(page, lambda: drag(page, WRIST, 60, -40))
+    second = places(page)
+    assert "mm" not in said and "points=" in page.url
+    said = again(page, lambda: page.keyboard.press("Control+z"))
+    assert np.array_equal(places(page), first) and knee.get_attribute("aria-pressed") == "false"
+    assert "mm in space" in said, "the true body is known again"
+    page.get_by_role("radio", name="squat").and_(page.locator(":checked")).wait_for(state="attached")
+    undo.focus()
+    again(page, lambda: page.keyboard.press("Enter"))
+    assert knee.get_attribute("aria-pressed") == "true" and "points=" not in page.url and "pose=squat" in page.url
+    assert undo.get_attribute("aria-disabled") == "true"
+    assert page.evaluate("document.activeElement.dataset.tool") == "undo"
+    again(page, lambda: page.keyboard.press("Control+Shift+Z"))
+    again(page, lambda: page.keyboard.press("Control+Shift+Z"))
+    assert np.array_equal(places(page), second), "and done again"
+    again(page, page.locator("label", has=page.get_by_role("radio", name="wave", exact=True)).click)
+    assert undo.get_attribute("aria-disabled") == "true", "another figure has no past"
+
+
+@pytest.mark.browser
 def test_every_control_acts(visit, app):
     page = visit(SHORT)
     page.get_by_role("button", name="More").click()
@@ -182,6 +208,19 @@ def test_every_control_acts(visit, app):
 
 
 @pytest.mark.browser
+def test_the_words_along_the_time_keep_apart(visit, app, monkeypatch):
+    """However long a fit takes: here a hundred times as long as the clock says."""
+    walk = app.walk
+    monkeypatch.setattr(app, "walk", lambda *about: ((100 * ms, state) for ms, state in walk(*about)))
+    page = visit("steps=1&descent=50")
+    for chart in page.locator(".gl-charts svg").all():
+        words = [tick for tick in chart.locator("text.tick").all() if re.search("s$", tick.text_content())]
+        boxes = sorted((box["x"], box["x"] + box["width"]) for box in (word.bounding_box() for word in words))
+        assert {"100 ms", "1 s"} <= {word.text_content() for word in words}
+        assert all(one[1] < two[0] for one, two in zip(boxes[:-1], boxes[1:], strict=True))
+
+
+@pytest.mark.browser
 def test_chips_tell_the_lesson_and_a_new_run_ends_the_old(visit, app, monkeypatch):
     page, begun, begin, walk = visit(SHORT), [], app.RUNS.begin, app.walk
 
@@ -205,20 +244,7 @@ def test_chips_tell_the_lesson_and_a_new_run_ends_the_old(visit, app, monkeypatc
     page.locator(".gl-race[data-state=done]").wait_for()
     assert [run.ended for run in begun] == ["replaced", "stopped"]
     assert status(page).startswith("Stopped. Learned: ")
-    assert page.locator(".gl-tools output").inner_text() == "12 of 24 joints seen"
-
-@pytest.mark.browser
-def test_the_words_along_the_time_keep_apart(visit, app, monkeypatch):
-    """However long a fit takes: here a hundred times as long as the clock says."""
-    walk = app.walk
-    monkeypatch.setattr(app, "walk", lambda *about: ((100 * ms, state) for ms, state in walk(*about)))
-    page = visit("steps=1&descent=50")
-    for chart in page.locator(".gl-charts svg").all():
-        words = [tick for tick in chart.locator("text.tick").all() if re.search("s$", tick.text_content())]
-        boxes = sorted((box["x"], box["x"] + box["width"]) for box in (word.bounding_box() for word in words))
-        assert {"100 ms", "1 s"} <= {word.text_content() for word in words}
-        assert all(one[1] < two[0] for one, two in zip(boxes[:-1], boxes[1:], strict=True))
-
+    assert page.locator(".gl-tools output").inner_text() == "12 of 24 seen"
 
 
 @pytest.mark.browser
@@ -393,22 +419,6 @@ def test_what_is_there_on_arrival_was_fitted_by_the_weights_of_today(app):
     assert found["mm"] == pytest.approx(ready["found"]["lgd"]["mm"], rel=0.05)
 
 
-def test_the_bodies_are_packed_once_for_all_visitors(app):
-    for make, part in ((app.scene, "items"), (app.bending, "update")):
-        one, two = make(), make()
-        assert all(one[part][k] is two[part][k] for k in (one[part] if part == "update" else range(len(one[part]))))
-        assert one["serial"] != two["serial"], "each is news to its page"
-
-
-def test_poses_of_the_prior_have_its_mean_and_spread(app):
-    """Whitened by their component, they are standard normal."""
-    model = app.SHELF[app.DESCENT]
-    poses = model.poses(4000, generator=ui.seeded(0))
-    assert not poses[:, 0].any() and np.array_equal(poses[:9], model.poses(4000, generator=ui.seeded(0))[:9])
-    off = poses[:, None, 1:].flatten(2) - model.means
-    white = viz.to_numpy((off[:, :, None] @ model.whitening)[:, :, 0])
-    nearest = (white**2).sum(axis=2).min(axis=1)
-    assert nearest.mean() == pytest.approx(model.means.shape[1], rel=0.1)
 def test_setting_up_is_off_the_clock(app, monkeypatch):
     steps_of, begun = app.steps_of, []
 
@@ -427,3 +437,19 @@ def test_setting_up_is_off_the_clock(app, monkeypatch):
     assert all(shown["lanes"][lane][0]["ms"] < 900 for lane in begun)
 
 
+def test_the_bodies_are_packed_once_for_all_visitors(app):
+    for make, part in ((app.scene, "items"), (app.bending, "update")):
+        one, two = make(), make()
+        assert all(one[part][k] is two[part][k] for k in (one[part] if part == "update" else range(len(one[part]))))
+        assert one["serial"] != two["serial"], "each is news to its page"
+
+
+def test_poses_of_the_prior_have_its_mean_and_spread(app):
+    """Whitened by their component, they are standard normal."""
+    model = app.SHELF[app.DESCENT]
+    poses = model.poses(4000, generator=ui.seeded(0))
+    assert not poses[:, 0].any() and np.array_equal(poses[:9], model.poses(4000, generator=ui.seeded(0))[:9])
+    off = poses[:, None, 1:].flatten(2) - model.means
+    white = viz.to_numpy((off[:, :, None] @ model.whitening)[:, :, 0])
+    nearest = (white**2).sum(axis=2).min(axis=1)
+    assert nearest.mean() == pytest.approx(model.means.shape[1], rel=0.1)
