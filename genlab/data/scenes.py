@@ -1,0 +1,412 @@
+"""Scenes: a made-up world of coloured shapes, with what is in each picture said exactly and in words.
+
+    scenes = sample(1_000, seed=0)           one to three things each: shape, colour, texture, size, place; background
+    draw(scenes)                             (1000, 3, 64, 64) uint8, anti-aliased, at any size
+    captions(scenes)                         "a small striped red circle left of a large blue square, on a green field"
+    paraphrases(scenes, seed=0)              the same in other words, or with less said; never anything untrue
+    negatives(scenes, seed=0)                the caption with one word changed, so that it is wrong
+
+Nothing is read from disk. Some pairs of colour and shape, HELD_OUT, are in no scene of the split "train"; "held_out"
+has one in each scene, and asks whether a model puts together what it knows from elsewhere.
+"""
+
+import math
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+SHAPES = ("circle", "square", "triangle", "star", "heart", "cross")
+COLOURS = {
+    "red": (214, 48, 49),
+    "orange": (240, 132, 36),
+    "yellow": (246, 206, 46),
+    "green": (46, 150, 74),
+    "blue": (44, 96, 204),
+    "purple": (126, 66, 172),
+    "brown": (122, 76, 44),
+    "black": (38, 40, 46),
+}
+TEXTURES = ("plain", "striped", "dotted")
+SIZES = {"small": 0.095, "large": 0.15}  # radius, in widths of the picture
+FIELDS = {  # backgrounds, pale: each colour stands out before each
+    "white": (250, 249, 246),
+    "grey": (208, 212, 218),
+    "green": (205, 232, 200),
+    "blue": (198, 222, 246),
+    "yellow": (250, 238, 188),
+    "pink": (250, 212, 220),
+}
+PLACES = (
+    "in the top left",
+    "at the top",
+    "in the top right",
+    "on the left",
+    "in the middle",
+    "on the right",
+    "in the bottom left",
+    "at the bottom",
+    "in the bottom right",
+)  # cells of a 3 x 3 grid, row by row
+RELATIONS = ("left of", "right of", "above", "below")
+OTHER_WORDS = {
+    "small": ("small", "little", "tiny"),
+    "large": ("large", "big"),
+    "left of": ("left of", "to the left of"),
+    "right of": ("right of", "to the right of"),
+    "above": ("above", "over"),
+    "below": ("below", "under"),
+    "field": ("field", "background"),
+    "striped": ("striped", "stripy"),
+    "dotted": ("dotted", "spotted"),
+}
+MOST = 3  # things in a scene
+# One pair a colour; each shape is in one or two, so all shapes and all colours are well known from elsewhere.
+HELD_OUT = tuple((colour, (2 * colour + colour // 3 + 1) % len(SHAPES)) for colour in range(len(COLOURS)))
+SPLITS = ("train", "held_out", "any")
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """N scenes. Of things that are not there the shape is -1; those that are come first."""
+
+    shape: Int[Tensor, "N 3"]
+    colour: Int[Tensor, "N 3"]
+    texture: Int[Tensor, "N 3"]
+    size: Int[Tensor, "N 3"]
+    cell: Int[Tensor, "N 3"]  # of PLACES
+    field: Int[Tensor, " N"]
+    jitter: Float[Tensor, "N 3 4"]  # to the right, down, of the radius, of the angle; each in [-1, 1]
+
+    def __len__(self) -> int:
+        return len(self.field)
+
+    def __getitem__(self, rows) -> "Scenes":
+        """Some of them: a slice, a list of indices or a mask."""
+        return Scenes(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+    @property
+    def count(self) -> Int[Tensor, " N"]:
+        return (self.shape >= 0).sum(dim=1)
+
+    @property
+    def centre(self) -> Float[Tensor, "N 3 2"]:
+        """x and y of each thing, in widths of the picture."""
+        grid = torch.stack([self.cell % 3, self.cell // 3], dim=-1)
+        return 0.19 + 0.31 * grid + 0.015 * self.jitter[..., :2]
+
+    @property
+    def radius(self) -> Float[Tensor, "N 3"]:
+        return torch.tensor(list(SIZES.values()))[self.size] * (1 + 0.06 * self.jitter[..., 2])
+
+    @property
+    def relation(self) -> Int[Tensor, " N"]:
+        """Of the first thing to the second, as RELATIONS; -1 where there is but one."""
+        return torch.where(self.count > 1, between(self.cell[:, 0], self.cell[:, 1]), -1)
+
+
+def between(a: Int[Tensor, "..."], b: Int[Tensor, "..."]) -> Int[Tensor, "..."]:
+    """How cell a lies to cell b, as RELATIONS, by the longer way; -1 where across and down are as far."""
+    x, y = a % 3 - b % 3, a // 3 - b // 3
+    sideways = torch.where(x < 0, 0, 1)
+    upright = torch.where(y < 0, 2, 3)
+    return torch.where(x.abs() == y.abs(), -1, torch.where(x.abs() > y.abs(), sideways, upright))
+
+
+# -- what there is -----------------------------------------------------------------------------------------------------
+
+
+def sample(n: int, seed: int | torch.Generator = 0, *, split: str = "train", most: int = MOST) -> Scenes:
+    """n scenes of one to `most` things, each number as often, all else uniform and independent, but for this:
+    the first two lie so that one relation holds between them, and the split decides about HELD_OUT. Raises ValueError.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"scenes have the splits {', '.join(SPLITS)}, not {split!r}")
+    if not 1 <= most <= MOST:
+        raise ValueError(f"a scene has 1 to {MOST} things, not {most}")
+    if n < 0:
+        raise ValueError(f"a number of scenes is not negative: {n}")
+    rng = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
+
+    def among(k: int, *shape: int) -> Tensor:
+        return torch.randint(k, shape, generator=rng)
+
+    count = 1 + among(most, n)
+    pairs = torch.tensor([(c, s) for c in range(len(COLOURS)) for s in range(len(SHAPES)) if (c, s) not in HELD_OUT])
+    if split == "any":
+        colour, shape = among(len(COLOURS), n, MOST), among(len(SHAPES), n, MOST)
+    else:
+        colour, shape = pairs[among(len(pairs), n, MOST)].unbind(-1)
+    if split == "held_out":  # one of the things, any of them
+        where, which = (torch.rand(n, generator=rng) * count).long()[:, None], among(len(HELD_OUT), n)
+        new_colour, new_shape = torch.tensor(HELD_OUT)[which].unbind(-1)
+        colour, shape = colour.scatter(1, where, new_colour[:, None]), shape.scatter(1, where, new_shape[:, None])
+    cell = LAYOUTS[among(len(LAYOUTS), n)]
+    cell[:, 0] = torch.where(count == 1, among(len(PLACES), n), cell[:, 0])  # one alone may be anywhere, as often
+    return Scenes(
+        shape=shape.masked_fill(torch.arange(MOST) >= count[:, None], -1),
+        colour=colour,
+        texture=among(len(TEXTURES), n, MOST),
+        size=among(len(SIZES), n, MOST),
+        cell=cell,
+        field=among(len(FIELDS), n),
+        jitter=2 * torch.rand(n, MOST, 4, generator=rng) - 1,
+    )
+
+
+def _layouts() -> Int[Tensor, "L 3"]:
+    """Every three different cells of which the first two are in a relation."""
+    a, b, c = torch.cartesian_prod(*3 * [torch.arange(9)]).unbind(1)
+    return torch.stack([a, b, c], dim=1)[(between(a, b) >= 0) & (a != c) & (b != c)]
+
+
+LAYOUTS = _layouts()
+
+
+# -- drawing -----------------------------------------------------------------------------------------------------------
+
+ROTATED = math.radians(8)  # at most: a cross stays a cross
+RIM = 0.13  # radii: about a pixel of 64
+WINDOW = 0.19  # half the side of the square in which a thing is drawn; no thing is larger
+
+
+def draw(scenes: Scenes, size: int = 64) -> UInt8[Tensor, "N 3 size size"]:
+    """The pictures. Edges are as soft as a pixel; the first thing is drawn last. Raises ValueError."""
+    if not 8 <= size <= 1024:
+        raise ValueError(f"a picture is 8 to 1024 pixels wide, not {size}")
+    fields_ = torch.tensor(list(FIELDS.values()), dtype=torch.float32)[scenes.field]
+    shade = torch.linspace(1.015, 0.97, size)  # a little darker below
+    canvas = (fields_[:, :, None, None] * shade[:, None]).clamp(max=255).expand(-1, -1, -1, size)
+    canvas = canvas.permute(0, 2, 3, 1).contiguous().view(-1, 3)  # (N size size, 3)
+    for k in reversed(range(MOST)):
+        there = (scenes.shape[:, k] >= 0).nonzero()[:, 0]
+        for some in there.split(512):
+            _paint(canvas, scenes, some, k, size)
+    return canvas.view(-1, size, size, 3).permute(0, 3, 1, 2).round().to(torch.uint8)
+
+
+def _paint(canvas: Float[Tensor, "P 3"], scenes: Scenes, rows: Int[Tensor, " n"], k: int, size: int) -> None:
+    """The k-th thing of some scenes, over what is there."""
+    side = min(size, 2 * math.ceil(WINDOW * size))
+    centre, radius = scenes.centre[rows, k], scenes.radius[rows, k]
+    corner = (centre * size - side / 2).round().long().clamp(0, size - side)
+    pixel = torch.arange(side)
+    at = (corner[:, None] + pixel[:, None]).float()  # (n, side, 2): column and row
+    at = (at + 0.5 - centre[:, None] * size) / (radius[:, None, None] * size)  # in radii from the centre
+    angle = ROTATED * scenes.jitter[rows, k, 3]
+    cos, sin = angle.cos()[:, None, None], angle.sin()[:, None, None]
+    x, y = at[:, None, :, 0], at[:, :, None, 1]
+    x, y = cos * x + sin * y, cos * y - sin * x
+    soft = (radius * size)[:, None, None]  # pixels in a radius
+    distance = torch.empty_like(x)
+    for number, name in enumerate(SHAPES):
+        mine = scenes.shape[rows, k] == number
+        distance[mine] = DISTANCE[name](x[mine], y[mine])
+    cover = (0.5 - soft * distance).clamp(0, 1)
+    rim = (0.5 + soft * (distance + RIM)).clamp(0, 1)  # a darker line along the edge
+    light = torch.zeros_like(x)  # how pale the texture makes it
+    for number, texture in enumerate(TEXTURES):
+        if texture != "plain":
+            mine = scenes.texture[rows, k] == number
+            light[mine] = (0.5 + soft[mine] * PALE[texture](x[mine], y[mine])).clamp(0, 1)
+    colour = torch.tensor(list(COLOURS.values()), dtype=torch.float32)[scenes.colour[rows, k]][:, None, None]
+    paint = colour + (0.72 * light * (1 - rim))[..., None] * (255 - colour)
+    paint = paint * (1 - 0.3 * rim)[..., None]
+    index = (rows[:, None] * size + corner[:, 1:] + pixel)[:, :, None] * size + (corner[:, :1] + pixel)[:, None]
+    index = index.flatten()
+    behind = canvas[index]
+    canvas[index] = behind + cover.reshape(-1, 1) * (paint.reshape(-1, 3) - behind)
+
+
+def _circle(x: Tensor, y: Tensor) -> Tensor:
+    return (x.square() + y.square()).sqrt() - 0.95
+
+
+def _square(x: Tensor, y: Tensor) -> Tensor:
+    return torch.maximum(x.abs(), y.abs()) - 0.82
+
+
+def _triangle(x: Tensor, y: Tensor) -> Tensor:
+    """Three half-planes; y points down."""
+    y = y - 0.12
+    return torch.maximum(y, 0.866 * x.abs() - 0.5 * y) - 0.56
+
+
+def _star(x: Tensor, y: Tensor) -> Tensor:
+    """Folded onto a tenth of it, half a point, where the edge is a line."""
+    sector = math.tau / 5
+    angle = torch.atan2(x, -y)  # from the top
+    angle = (angle - sector * (angle / sector).round()).abs()
+    r = (x.square() + y.square()).sqrt()
+    u, v = r * angle.cos(), r * angle.sin()  # a point at (1.08, 0), the notch at 0.46 (cos, sin)(sector / 2)
+    (tip, a), b = (1.08, 0.46 * math.cos(sector / 2)), 0.46 * math.sin(sector / 2)
+    length = math.hypot(tip - a, b)
+    return ((u - tip) * b + v * (tip - a)) / length
+
+
+def _heart(x: Tensor, y: Tensor) -> Tensor:
+    """Two discs and the square between them, on its corner."""
+    x, y = x.abs(), -y + 0.02
+    discs = ((x - 0.46).square() + (y - 0.36).square()).sqrt() - 0.52
+    point = torch.maximum(0.7071 * (x - y) - 0.63, torch.maximum(y - 0.37, x - 0.95))
+    return torch.minimum(discs, point)
+
+
+def _cross(x: Tensor, y: Tensor) -> Tensor:
+    x, y = x.abs(), y.abs()
+    return torch.maximum(torch.maximum(x, y) - 0.95, torch.minimum(x, y) - 0.33)
+
+
+def _stripes(x: Tensor, y: Tensor) -> Tensor:
+    """Positive within them, and how far from their edge; half of the thing is stripes."""
+    u = 0.7071 * (x + y) / PERIOD
+    return PERIOD * (0.25 - (u - u.round()).abs())
+
+
+def _dots(x: Tensor, y: Tensor) -> Tensor:
+    """A square lattice of discs, on its corner."""
+    u, v = 0.7071 * (x + y) / PERIOD, 0.7071 * (x - y) / PERIOD
+    return PERIOD * (0.31 - ((u - u.round()).square() + (v - v.round()).square()).sqrt())
+
+
+PERIOD = 0.54  # radii
+# About how far outside its outline a point is, negative within; x to the right, y down, in radii
+DISTANCE = dict(zip(SHAPES, (_circle, _square, _triangle, _star, _heart, _cross), strict=True))
+PALE = {"striped": _stripes, "dotted": _dots}
+
+
+# -- words -------------------------------------------------------------------------------------------------------------
+
+KINDS = ("shape", "colour", "texture", "size", "relation", "place", "field")  # of words, and of mistakes
+OPPOSITE = {"relation": {"left": "right", "above": "below"}, "place": {"left": "right", "top": "bottom"}}
+OPPOSITE = {kind: pairs | {b: a for a, b in pairs.items()} for kind, pairs in OPPOSITE.items()}
+CHOICES = {
+    "shape": SHAPES,
+    "colour": tuple(COLOURS),
+    "texture": TEXTURES[1:],
+    "size": tuple(SIZES),
+    "field": tuple(FIELDS),
+}
+INVERSE = (1, 0, 3, 2)  # of RELATIONS
+
+Words = list[tuple[str, str]]  # each with its kind, "" for those between
+
+
+def captions(scenes: Scenes) -> list[str]:
+    """All that is in each, always in the same words. A thing without a word for its texture is plain."""
+    return [_text(_caption(one)) for one in _rows(scenes)]
+
+
+def negatives(scenes: Scenes, seed: int | np.random.Generator = 0, kind: str | None = None) -> list[str]:
+    """Captions with one word changed, of this kind (KINDS) or any, and so not true. Raises ValueError where a scene has
+    no word of the kind: one thing alone has no relation, a plain one no texture."""
+    if kind is not None and kind not in KINDS:
+        raise ValueError(f"words are of the kinds {', '.join(KINDS)}, not {kind!r}")
+    rng, out = np.random.default_rng(seed), []
+    for number, one in enumerate(_rows(scenes)):
+        words = _caption(one)
+        places = {}
+        for at, (word, its) in enumerate(words):
+            if its and kind in (None, its) and (its not in OPPOSITE or word in OPPOSITE[its]):
+                places.setdefault(its, []).append(at)
+        if not places:
+            raise ValueError(f"scene {number} has no word that can be changed as to {kind}: {_text(words)!r}")
+        its = str(rng.choice(list(places)))
+        at = int(rng.choice(places[its]))
+        word = words[at][0]
+        if its in OPPOSITE:
+            words[at] = (OPPOSITE[its][word], its)
+        else:
+            words[at] = (str(rng.choice([other for other in CHOICES[its] if other != word])), its)
+        out.append(_text(words))
+    return out
+
+
+def exchanged(scenes: Scenes) -> list[str]:
+    """Captions with the first two things in each other's place: the same words, and not true unless the two are alike.
+    Raises ValueError where there is but one."""
+    if (scenes.count < 2).any():
+        raise ValueError("one thing alone cannot be exchanged for another: take scenes of two or three")
+    return [
+        _text(_caption(one | {"things": [one["things"][1], one["things"][0], *one["things"][2:]]}))
+        for one in _rows(scenes)
+    ]
+
+
+def paraphrases(scenes: Scenes, seed: int | np.random.Generator = 0) -> list[str]:
+    """The same in other words and often with less said: from the other side, in another order, sizes, places and
+    backgrounds left out. Textures are never left out, since a thing without one is plain."""
+    rng = np.random.default_rng(seed)
+    return [_text(_caption(one, rng)) for one in _rows(scenes)]
+
+
+def vocabulary() -> tuple[str, ...]:
+    """Every word of every caption, in the order of the alphabet, and the comma."""
+    fixed = "a an and in at on the of to ,".split()
+    spoken = [
+        *SHAPES,
+        *COLOURS,
+        *TEXTURES,
+        *SIZES,
+        *FIELDS,
+        "field",
+        *RELATIONS,
+        *PLACES,
+        *sum(OTHER_WORDS.values(), ()),
+    ]
+    return tuple(sorted({*fixed, *" ".join(spoken).split()}))
+
+
+def _rows(scenes: Scenes):
+    """Each scene as plain numbers: what it is made of, in words or not."""
+    columns = [getattr(scenes, name).tolist() for name in ("shape", "colour", "texture", "size", "cell")]
+    for *things, field, count, relation in zip(
+        *columns, scenes.field.tolist(), scenes.count.tolist(), scenes.relation.tolist(), strict=True
+    ):
+        yield {"things": list(zip(*things, strict=True))[:count], "field": field, "relation": relation}
+
+
+def _caption(one: dict, rng: np.random.Generator | None = None) -> Words:
+    """One scene in words; with rng in other words."""
+    comma, n = [(",", "")], len(one["things"])
+    if n == 1:
+        words = _thing(one, 0, rng) + ([] if _chance(rng, 0.3) else _phrase(PLACES[one["things"][0][-1]], "place"))
+    else:
+        turned = _chance(rng, 0.5)
+        relation = RELATIONS[INVERSE[one["relation"]] if turned else one["relation"]]
+        said = [("and", "")] if _chance(rng, 0.1) else _phrase(_word(relation, rng), "relation")
+        words = _thing(one, int(turned), rng) + said + _thing(one, 1 - turned, rng)
+    if n == 3:
+        third = _thing(one, 2, rng) + _phrase(PLACES[one["things"][2][-1]], "place")
+        and_ = [("and", "")] if _chance(rng, 0.5) else []
+        words = third + comma + words if _chance(rng, 0.3) else words + comma + and_ + third
+    if _chance(rng, 0.3):
+        return words
+    behind = [("on", ""), ("a", ""), (list(FIELDS)[one["field"]], "field"), (_word("field", rng), "")]
+    return behind + comma + words if _chance(rng, 0.15) else words + comma + behind
+
+
+def _thing(one: dict, k: int, rng: np.random.Generator | None) -> Words:
+    shape, colour, texture, size, _ = one["things"][k]
+    words = [] if _chance(rng, 0.25) else [(_word(list(SIZES)[size], rng), "size")]
+    words += [(_word(TEXTURES[texture], rng), "texture")] if texture else []
+    words += [(list(COLOURS)[colour], "colour"), (SHAPES[shape], "shape")]
+    return [("an" if words[0][0][0] in "aeiou" else "a", ""), *words]
+
+
+def _phrase(text: str, kind: str) -> Words:
+    return [(word, "" if word in ("in", "at", "on", "the", "of", "to") else kind) for word in text.split()]
+
+
+def _word(plain: str, rng: np.random.Generator | None) -> str:
+    return plain if rng is None or plain not in OTHER_WORDS else str(rng.choice(OTHER_WORDS[plain]))
+
+
+def _chance(rng: np.random.Generator | None, p: float) -> bool:
+    return rng is not None and rng.random() < p
+
+
+def _text(words: Words) -> str:
+    return " ".join(word for word, _ in words).replace(" ,", ",")

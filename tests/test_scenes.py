@@ -1,0 +1,173 @@
+"""Scenes: what is said is what is drawn, splits keep apart what they promise, words are true or false as they say."""
+
+import re
+
+import pytest
+import torch
+
+from genlab.data import scenes as S
+
+INK = torch.tensor(list(S.COLOURS.values())).float()
+PAPER = torch.tensor(list(S.FIELDS.values())).float()
+
+
+@pytest.fixture(scope="module")
+def some():
+    return S.sample(600, seed=3)
+
+
+def test_a_seed_is_a_world(some):
+    again, other = S.sample(600, seed=3), S.sample(600, seed=4)
+    assert torch.equal(S.draw(some), S.draw(again)) and S.captions(some) == S.captions(again)
+    assert S.captions(some) != S.captions(other)
+    assert torch.equal(S.draw(some)[7:9], S.draw(some[7:9])), "a scene looks the same in any company"
+    assert S.paraphrases(some, 5) == S.paraphrases(some, 5) != S.paraphrases(some, 6)
+
+
+def test_splits_by_combination():
+    pairs = torch.tensor(S.HELD_OUT)
+
+    def held(scenes):
+        here = (scenes.colour[..., None] == pairs[:, 0]) & (scenes.shape[..., None] == pairs[:, 1])
+        return here.any(-1) & (scenes.shape >= 0)
+
+    assert not held(S.sample(20_000, 0)).any()
+    unseen = S.sample(5_000, 0, split="held_out")
+    assert held(unseen).any(dim=1).all()
+    assert 0.03 < held(S.sample(20_000, 0, split="any")).float().mean() / (2 / 3) < 0.3
+    assert {c for c, _ in S.HELD_OUT} == set(range(len(S.COLOURS))), "each colour lacks one shape"
+    known = S.sample(20_000, 0)
+    there = known.shape >= 0
+    assert len(known.colour[there].unique()) == len(S.COLOURS) and len(known.shape[there].unique()) == len(S.SHAPES)
+
+
+def test_factors_are_even():
+    n = 30_000
+    scenes = S.sample(n, 1)
+    there = scenes.shape >= 0
+    alone = scenes.cell[scenes.count == 1, 0]
+    for values, kinds in ((scenes.size[there], 2), (scenes.texture[there], 3), (alone, 9), (scenes.count - 1, 3)):
+        share = torch.bincount(values, minlength=kinds) / len(values)
+        assert (share - 1 / kinds).abs().max() < 0.12 / kinds
+    assert (scenes.relation[scenes.count > 1] >= 0).all() and (scenes.relation[scenes.count == 1] == -1).all()
+
+
+def test_things_are_where_and_as_large_as_said():
+    """Centre and radius, from the pixels that differ from the background, of one plain circle each."""
+    scenes = S.sample(200, 2, most=1)
+    scenes.shape[:, 0], scenes.texture[:, 0] = S.SHAPES.index("circle"), 0
+    bare = S.draw(S.Scenes(**{**scenes.__dict__, "shape": torch.full_like(scenes.shape, -1)}), 128).float()
+    picture = S.draw(scenes, 128).float()
+    mask = ((picture - bare).abs().sum(1) > 60).float()
+    line = (torch.arange(128) + 0.5) / 128
+    mass = mask.sum((1, 2))
+    centre = torch.stack([(mask.sum(1) * line).sum(1), (mask.sum(2) * line).sum(1)], dim=1) / mass[:, None]
+    assert (centre - scenes.centre[:, 0]).abs().max() < 0.006
+    radius = (mass / torch.pi).sqrt() / 128
+    assert (radius / (0.95 * scenes.radius[:, 0]) - 1).abs().max() < 0.06
+
+
+@pytest.mark.parametrize("shape", range(len(S.SHAPES)))
+@pytest.mark.parametrize("texture", range(len(S.TEXTURES)))
+def test_each_thing_shows_its_colour_before_each_field(shape, texture):
+    n = len(S.COLOURS) * len(S.FIELDS)
+    scenes = S.sample(n, 5, most=1)
+    colour, field = torch.cartesian_prod(torch.arange(len(S.COLOURS)), torch.arange(len(S.FIELDS))).unbind(1)
+    scenes.shape[:, 0], scenes.texture[:, 0], scenes.colour[:, 0], scenes.field[:] = shape, texture, colour, field
+    picture = S.draw(scenes).flatten(2).float()
+    own = (picture - INK[colour][..., None]).abs().amax(1).amin(1)
+    assert own.max() < 40, "somewhere the thing has its own colour"
+    corner = (picture - PAPER[field][..., None]).abs().amax(1)
+    assert (corner.amin(1) < 6).all() and ((corner < 14).float().mean(1) > 0.7).all()
+
+
+def test_edges_are_soft_and_pictures_alike_at_any_size(some):
+    """Drawn large and averaged down, a picture is nearly the small one: that is what anti-aliasing means."""
+    small, large = S.draw(some[:60]).float(), S.draw(some[:60], 512).float()
+    off = (torch.nn.functional.avg_pool2d(large, 8) - small).abs()
+    assert off.mean() < 0.5 and off.flatten(1).quantile(0.99, dim=1).mean() < 10
+
+
+def test_captions_read_back():
+    """A caption says all: what is read out of it again is what was sampled."""
+    scenes = S.sample(2_000, 6)
+    thing = (
+        rf"an? ({'|'.join(S.SIZES)})(?: ({'|'.join(S.TEXTURES[1:])}))? ({'|'.join(S.COLOURS)}) ({'|'.join(S.SHAPES)})"
+    )
+    for i, text in enumerate(S.captions(scenes)):
+        found = re.findall(thing, text)
+        assert len(found) == scenes.count[i]
+        for k, (size, texture, colour, shape) in enumerate(found):
+            assert (
+                list(S.SIZES).index(size) == scenes.size[i, k] and list(S.COLOURS).index(colour) == scenes.colour[i, k]
+            )
+            assert S.TEXTURES.index(texture or "plain") == scenes.texture[i, k]
+            assert S.SHAPES.index(shape) == scenes.shape[i, k]
+        relation = re.search("left of|right of|above|below", text)
+        assert (S.RELATIONS.index(relation[0]) if relation else -1) == scenes.relation[i]
+        place = re.search("|".join(sorted(S.PLACES, key=len, reverse=True)), text)
+        if scenes.count[i] != 2:
+            assert S.PLACES.index(place[0]) == scenes.cell[i, 2 if scenes.count[i] == 3 else 0]
+        assert text.endswith(f", on a {list(S.FIELDS)[scenes.field[i]]} field")
+
+
+@pytest.mark.parametrize("kind", [None, *S.KINDS])
+def test_negatives_differ_in_one_word(kind):
+    scenes = S.sample(1_500, 7)
+    if kind == "texture":
+        scenes.texture[:] = 1 + scenes.texture % 2
+    if kind == "relation":
+        scenes = scenes[scenes.count > 1]
+    if kind == "place":  # the middle has no opposite
+        scenes = scenes[
+            ((scenes.count == 1) & (scenes.cell[:, 0] != 4)) | ((scenes.count == 3) & (scenes.cell[:, 2] != 4))
+        ]
+    for true, false in zip(S.captions(scenes), S.negatives(scenes, 8, kind), strict=True):
+        changed = [(a, b) for a, b in zip(true.split(), false.split(), strict=True) if a != b]
+        assert len(changed) == 1, (true, false)
+    assert len(scenes) > 300
+
+
+def test_exchanged_and_paraphrased_words():
+    scenes = S.sample(1_000, 9)
+    many = scenes[scenes.count > 1]
+    for true, false in zip(S.captions(many), S.exchanged(many), strict=True):
+        assert sorted(true.replace(",", "").split()) == sorted(false.replace(",", "").split())
+    known = set(S.vocabulary())
+    for text in S.paraphrases(scenes, 1) + S.captions(scenes) + S.negatives(scenes, 1):
+        assert set(text.replace(",", " ,").split()) <= known, text
+        assert not re.search(r"\ba [aeiou]|\ban [^aeiou]", text), text
+    opposite = {"left of": "right of", "above": "below", "over": "under"}
+    opposite |= {b: a for a, b in opposite.items()}
+    assert opposite  # what is said the other way round is said of the things the other way round
+    for i, text in enumerate(S.paraphrases(many, 2)):
+        found = re.search(r"(left of|right of|above|below|over|under)", text)
+        if found:
+            word = {"over": "above", "under": "below"}.get(found[0], found[0])
+            before = re.findall("|".join(S.SHAPES), text[: found.start()])[-1]
+            first, second = (S.SHAPES[k] for k in many.shape[i, :2])
+            if first != second:
+                straight = S.RELATIONS.index(word) == many.relation[i]
+                assert before == (first if straight else second), text
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: S.sample(3, split="dev"), "splits train, held_out, any"),
+        (lambda: S.sample(3, most=4), "1 to 3 things"),
+        (lambda: S.sample(-1), "not negative"),
+        (lambda: S.draw(S.sample(1), 4), "8 to 1024"),
+        (lambda: S.negatives(S.sample(1), kind="mood"), "shape, colour"),
+        (lambda: S.negatives(S.sample(20, most=1), kind="relation"), "has no word"),
+        (lambda: S.exchanged(S.sample(5, most=1)), "alone"),
+    ],
+)
+def test_senseless_wishes_are_told(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+def test_none_at_all():
+    none = S.sample(0)
+    assert S.draw(none).shape == (0, 3, 64, 64) and S.captions(none) == S.paraphrases(none) == []
