@@ -533,6 +533,22 @@ def test_skeletons_points_and_labels_stand_side_by_side(visit):
 
 
 @pytest.mark.browser
+def test_a_veil_gives_way_to_the_solid_that_it_lies_on(visit):
+    """And shows where it stands out."""
+    page, pictures = visit(), []
+    for veil in (None, 1, 1.00001, 1.1):
+        scene = ball(str(veil))
+        if veil:
+            scene.mesh("veil", veil * VERTICES, FACES, opacity=0.5, color="#10c010")
+        scene.about["box"] = [[-0.6] * 3, [0.6] * 3]
+        send(page, scene.value("Ready."))
+        pictures.append(seen(page))
+    alone, on, hardly, out = pictures
+    assert same(on, alone) and same(hardly, alone)
+    assert (np.abs(out - alone).max(axis=-1) > 30).mean() > 0.1
+
+
+@pytest.mark.browser
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_the_stage_has_the_pages_colour_and_a_floor(visit, dark):
     page = visit(color_scheme="dark" if dark else "light")

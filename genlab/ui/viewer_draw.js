@@ -171,7 +171,8 @@ function webgl(gl) {
     }
     use(programs[0], { ...matrices, at: item.at, opacity: item.opacity, smoothed: item.smooth === false ? 0 : 1 });
     const kind = item.faces instanceof Uint16Array ? gl.UNSIGNED_SHORT : gl.UNSIGNED_INT;
-    const passes = item.opacity < 1 ? [false, true] : [true]; // see-through: depth first, then only what is in front
+    const clear = item.opacity < 1, passes = clear ? [false, true] : [true]; // depth first, then only what is in front
+    gl.polygonOffset(clear ? 1 : 0, clear ? 32 : 0); // a veil gives way where it lies on something solid
     for (const coloured of passes) {
       gl.colorMask(coloured, coloured, coloured, coloured);
       gl.drawElements(gl.TRIANGLES, gpu.count, kind, 0);
@@ -209,6 +210,7 @@ function webgl(gl) {
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
     gl.enable(gl.DEPTH_TEST);
     gl.depthFunc(gl.LEQUAL);
+    gl.enable(gl.POLYGON_OFFSET_FILL);
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
     const far = (item) => Math.hypot(...item.at.map((x, i) => x - lens.eye[i]));
