@@ -44,7 +44,7 @@ KNOBS = ui.Knobs(
     seed=ui.Number("Seed", 9, 0, 2**31 - 1, box=True),
 )
 DEFAULTS = KNOBS.defaults() | {"pose": "", "before": ""}
-ELBOW, KNEE = "left_elbow:0,-120,0", "left_knee:110,0,0"
+ELBOW, KNEE = "left_shoulder:-90,0,0;left_elbow:0,-120,0", "left_knee:110,0,0"
 TRY = {  # the lesson in order; what is not named goes back to its default
     "tall and slim": {"b0": 2.0, "b1": 1.5, "motion": "walk"},
     "the mean": {"motion": "still", "template": True},
@@ -76,6 +76,7 @@ const pose = (text) => {
   const turns = angles(text);
   return JOINTS.map((name) => (turns[name] ?? [0, 0, 0]).map((degrees) => degrees * RAD));
 };
+const VEIL = { opacity: 0.15, label: "" }; // its label would stand above the head, and what is near is not
 const tell = (mesh, detail) => document.dispatchEvent(new CustomEvent("gl-blend", { detail: { mesh, ...detail } }));
 const betas = (v) => Array.from({ length: 10 }, (_, n) => Number(v[`b${n}`]) || 0);
 let last = null, timer = 0;
@@ -83,7 +84,7 @@ let last = null, timer = 0;
 function show(values) {
   const v = (last = Object.fromEntries(Object.keys(DEFAULTS).map((name, i) => [name, values[i] ?? DEFAULTS[name]])));
   const move = (text) => (v.motion === "still" ? { turn: { ...pose(text) } } : { play: v.motion });
-  const joint = Math.max(JOINTS.indexOf(v.joint), 0), close = v.close && { joint, size: 0.26 };
+  const joint = Math.max(JOINTS.indexOf(v.joint), 0), close = v.close && { joint, size: 0.14 };
   const apart = v.compare && !close, at = apart ? [0.84, 0, -0.45] : [0, 0, 0]; // side by side, as the camera stands
   const [w, d] = apart ? [1.35, 0.5] : [0.8, 0.3], box = [[-w, 0, -d], [w, 1.8, d]], label = apart ? "now" : "";
   const steps = { shape: v.shape, bend: v.bend, skin: v.skin }, paint = v.weights ? joint : null;
@@ -94,7 +95,8 @@ function show(values) {
   const [shape, text, flags] = v.before.split("|"), [s, b, k] = [...(flags || "111")].map((flag) => flag === "1");
   const then = shape ? shape.split(",").map(Number) : betas({});
   const was = { weights: then, ...move(text ?? ""), steps: { shape: s, bend: b, skin: k }, at: at.map((x) => -x) };
-  tell("before", { hidden: !v.compare, ...(v.compare ? was : {}), opacity: apart ? 1 : 0.35 });
+  const seen = apart ? { opacity: 1, label: "before" } : VEIL;
+  tell("before", { hidden: !v.compare, ...(v.compare ? was : {}), ...seen });
   clearTimeout(timer);
   timer = setTimeout(link, 200); // browsers allow few changes of the address a second
 }
@@ -354,10 +356,20 @@ def alt(knobs: dict, found: dict) -> str:
 
 
 def legend(knobs: dict) -> str:
-    if not knobs["weights"]:
-        return ""
-    joint = knobs["joint"].replace("_", " ")
-    return f"Painted: how much of each vertex follows the {joint}. Bare skin 0, blue a quarter, teal half, yellow all."
+    """What the picture cannot say by itself: it stands on it."""
+    says = []
+    if knobs["compare"] and knobs["close"]:  # else they stand side by side, each with its name
+        says.append(f"Solid: now{without(knobs)}. Veil: before{without(before_of(knobs))}.")
+    if knobs["weights"]:
+        joint = knobs["joint"].replace("_", " ")
+        says.append(f"Painted: how much of each vertex follows the {joint}.")
+        says.append("Bare skin 0, blue a quarter, teal half, yellow all.")
+    return " ".join(says)
+
+
+def without(knobs: dict) -> str:
+    left_out = " and ".join(KNOBS[name].label for name in WORDS if not knobs[name])
+    return left_out and f", without {left_out}"
 
 
 def equation(knobs: dict, body) -> str:

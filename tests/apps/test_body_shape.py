@@ -226,6 +226,12 @@ def test_the_chips_tell_the_lesson(visit, app):
         if changes.get(word, "walk") != "walk" or "=" in word:
             link(page, word)
         waits(page, app.in_words(app.clean(app.DEFAULTS | changes)))
+        if "compare" in changes:
+            says = page.get_by_text("Solid: now, without pose blend. Veil: before.")
+            says.wait_for()
+            box, stage = says.bounding_box(), page.locator(".gl-orbit").bounding_box()
+            assert stage["y"] < box["y"] and box["y"] + box["height"] < stage["y"] + stage["height"], "on the picture"
+            assert page.locator(".gl-tags span").count() == 0, "no name above a head that nobody sees"
     assert page.locator(".gl-view .gl-status").inner_text() == ""
     page.get_by_role("button", name="the knee's weights", exact=True).click()
     page.get_by_text("how much of each vertex follows the left knee").wait_for()
