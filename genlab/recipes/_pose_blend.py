@@ -1,10 +1,11 @@
 """SMPL's pose blend shapes: what each joint's rotation adds to the skin at rest so that, skinned, it looks like flesh.
 
-    v = B_v (T_v + sum_k (R_k - I) P_vk) + t_v,    minimise  sum |v - target|^2 + sum_k doubt_vk |P_vk|^2
+    v = B_v (T_v + sum_k (R_k - I) P_vk) + t_v,    minimise  sum_m w_m |v - target|^2 + sum_k doubt_vk |P_vk|^2
 
 B_v and t_v are the vertex's mean transform, as skinning blends it. Where each vertex listens to a few joints near it
 the shapes are small and can be read: those are chosen one by one, by how much of the residual each explains. Doubt
 grows with the distance: hips and spine bend together in most poses, but a hip that turns alone must not move the ribs.
+w_m is first 1, then more for those people and poses that the shapes made worst, and all is fitted again.
 """
 
 from collections.abc import Callable
@@ -22,6 +23,8 @@ RIDGE = 0.0005  # mean square of R - I, entry by entry, below which what a joint
 NEAR = 0.25  # metres from a joint to a vertex; beyond, doubt grows with the eighth power
 SWEEPS = 8  # of the descent below: more change nothing
 SOUND = 2.5  # radians; where one joint turns further than this the capture is at fault
+AGAIN = 1  # fits after the first
+WORSE = 6.0  # mm: a sample in which one vertex is so much further off than by plain skinning counts twice in the next
 
 
 def pose_blend_shapes(
@@ -33,31 +36,33 @@ def pose_blend_shapes(
     parents: tuple[int, ...],
     bending: int = 4,
     ridge: float = RIDGE,
+    counts: Float[Tensor, " M"] | None = None,
 ) -> tuple[Float[Tensor, "V 3 K 9"], Int[Tensor, "V K"]]:
-    """P, and which joints bend each vertex, 0 for joint 1: the root bends none.
+    """P, and which joints bend each vertex, 0 for joint 1: the root bends none. counts: w, whose mean is 1.
 
     Vertices share the Gram matrix of the rotations, but B_v weighs each one's residual r otherwise. As no singular
     value of a mean of rotations is above 1, C_v bounds the vertex's own Hessian, and these steps descend:
 
-        P_v <- P_v + C_v^-1 (sum f B_v^T r - doubt_v P_v),    C_v = sum f f^T + doubt_v,    f = R - I,    r = target - v
+        P_v <- P_v + C_v^-1 (sum w f B_v^T r - doubt_v P_v),  C_v = sum w f f^T + doubt_v,  f = R - I,  r = target - v
     """
     f = _turns(R)
+    w = torch.ones(len(f)).to(f) if counts is None else counts
     A = from_rest(*forward_kinematics(R, joints, parents), joints)
 
     def explained(P: Float[Tensor, "F V 3"] | None) -> Float[Tensor, "F V 3"]:
-        """sum f B^T r, a few samples after the other."""
+        """sum w f B^T r, a few samples after the other."""
         total = f.new_zeros(f.shape[1], 3 * len(weights))
         for some in torch.arange(len(f)).split(8):
             v = rest[some] if P is None else rest[some] + (f[some] @ P.flatten(1)).unflatten(1, (-1, 3))
             r = targets[some] - linear_blend_skinning(v, A[some], weights)
             B = torch.einsum("vj,bjrc->bvrc", weights, A[some, ..., :3])
-            total += f[some].T @ torch.einsum("bvrc,bvr->bvc", B, r).flatten(1)
+            total += (w[some, None] * f[some]).T @ torch.einsum("bvrc,bvr->bvc", B, r).flatten(1)
         return total.unflatten(1, (-1, 3))
 
     allowed = nearby(weights, parents)
     doubt = 1 + ((rest.mean(0)[:, None] - joints.mean(0)[1:]).norm(dim=-1) / NEAR) ** 8
     doubt = len(f) * torch.where(allowed, ridge * doubt, 1e6)
-    Gram, Z = f.T @ f, explained(None)
+    Gram, Z = (w[:, None] * f).T @ f, explained(None)
     bends = _choose(Gram, Z, doubt, allowed, bending)
     index = (9 * bends[..., None] + torch.arange(9)).flatten(1)  # (V, 9 K)
     own = doubt.gather(1, bends).repeat_interleave(9, dim=1)
@@ -140,19 +145,46 @@ def learn(
     parents: tuple[int, ...],
     poses: Float[Tensor, "N J 3"],
     *,
-    shapes: int = 20,
     poses_each: int = 12,
     bending: int = 4,
-    seed: int = 0,
     flesh: _elastic.Flesh | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Float[Tensor, "V 3 K 9"], Int[Tensor, "V K"]]:
-    """Pose blend shapes from some of the bodies, each in poses of its own (axis-angle), two seconds or so for each."""
+    """Pose blend shapes from bodies, each in some poses of its own (axis-angle), two seconds or so for each."""
     poses = poses[poses[:, 1:].norm(dim=-1).amax(dim=1) < SOUND]
-    bodies = torch.randperm(len(vertices), generator=torch.Generator().manual_seed(seed))[:shapes]
-    pairs = [(int(body), (i * poses_each + k) % len(poses)) for i, body in enumerate(bodies) for k in range(poses_each)]
-    samples = solve(vertices, joints, faces, weights, parents, poses, pairs, flesh, progress)
-    return pose_blend_shapes(*with_mirror(samples, weights), weights, parents, bending)
+    pairs = [(body, (body * poses_each + k) % len(poses)) for body in range(len(vertices)) for k in range(poses_each)]
+    samples = with_mirror(solve(vertices, joints, faces, weights, parents, poses, pairs, flesh, progress), weights)
+    counts = torch.ones(len(samples[0]))
+    for fit in range(1 + AGAIN):
+        P, bends = pose_blend_shapes(*samples, weights, parents, bending, counts=counts)
+        if fit < AGAIN:
+            counts = counts * (1 + (excess(samples, weights, parents, P, bends) / WORSE).clamp(min=0) ** 2)
+            counts = counts / counts.mean()
+    return P, bends
+
+
+def excess(
+    samples: Samples,
+    weights: Float[Tensor, "V J"],
+    parents: tuple[int, ...],
+    posedirs: Float[Tensor, "V 3 K 9"],
+    bends: Int[Tensor, "V K"],
+) -> Float[Tensor, " M"]:
+    """How much further the worst vertex of each sample is from the flesh than by plain skinning, mm."""
+    worst = []
+    for *some, target in zip(*(part.split(16) for part in samples), strict=True):
+        bent, plain = (blended(*some, weights, parents, *how) for how in ((posedirs, bends), ()))
+        worst.append(((bent - target).norm(dim=-1) - (plain - target).norm(dim=-1)).amax(dim=1))
+    return 1000 * torch.cat(worst)
+
+
+def apart(betas: Float[Tensor, "n B"], count: int) -> list[int]:
+    """So many of some bodies, far from each other: the first is the most usual, each next the one whose nearest so far
+    is furthest."""
+    chosen = [int(betas.norm(dim=1).argmin())]
+    while len(chosen) < min(count, len(betas)):
+        chosen.append(int(torch.cdist(betas, betas[chosen]).amin(dim=1).argmax()))
+    return chosen
 
 
 def solve(vertices, joints, faces, weights, parents, poses, pairs, flesh=None, progress=None) -> Samples:

@@ -192,6 +192,35 @@ def test_the_mirror_image_of_a_sample():
     assert len(_pose_blend.with_mirror((lopsided, R, joints, targets), weights)[0]) == 1
 
 
+def test_a_sample_that_counts_is_met_more_closely():
+    """Whole numbers of counts are copies of a sample; and by `excess` the one that counts is left better off."""
+    rest, R, joints, weights, *_ = chain(M=40)
+    rest, joints = (part[:1].expand_as(part) for part in (rest, joints))  # copies must not move the mean body
+    targets = rest + 0.01 * torch.randn(rest.shape, generator=torch.Generator().manual_seed(1)).double()
+    samples, counts = (rest, R, joints, targets), torch.ones(40).double()
+    counts[3] = 5
+    more = [torch.cat([part, part[3:4].expand(4, *part.shape[1:])]) for part in samples]
+    ridge = 1e-3
+    P, bends = _pose_blend.pose_blend_shapes(*samples, weights, CHAIN, ridge=ridge, counts=counts)
+    copied, same = _pose_blend.pose_blend_shapes(*more, weights, CHAIN, ridge=ridge * 40 / 44)
+    assert torch.equal(bends, same) and torch.allclose(P, copied, atol=1e-9)
+    plain = _pose_blend.pose_blend_shapes(*samples, weights, CHAIN, ridge=ridge)
+    off = [
+        (_pose_blend.blended(rest, R, joints, weights, CHAIN, *how)[3] - targets[3]).norm()
+        for how in ((P, bends), plain)
+    ]
+    assert off[0] < 0.9 * off[1]
+    by_hand = [_pose_blend.blended(rest, R, joints, weights, CHAIN, *how) - targets for how in ((P, bends), ())]
+    by_hand = 1000 * (by_hand[0].norm(dim=-1) - by_hand[1].norm(dim=-1)).amax(dim=1)
+    assert torch.allclose(_pose_blend.excess(samples, weights, CHAIN, P, bends), by_hand)
+
+
+def test_bodies_far_apart_are_chosen():
+    betas = torch.tensor([[0.1, 0.0], [3.0, 0.0], [0.2, 0.1], [0.0, -2.0], [2.9, 0.0], [-1.5, 1.5]])
+    assert _pose_blend.apart(betas, 4) == [0, 1, 5, 3]
+    assert sorted(_pose_blend.apart(betas, 99)) == list(range(6))
+
+
 def test_it_learns_from_bodies_and_helps_in_new_poses(bar):
     flesh, vertices, joints, faces, weights = bar
     wider = torch.tensor([[1.0, 1, 1], [1, 1.2, 1], [1, 0.9, 1.1]])
@@ -201,7 +230,7 @@ def test_it_learns_from_bodies_and_helps_in_new_poses(bar):
     seen = []
     P, bends = _pose_blend.learn(
         bodies[:2], stands[:2], faces, weights, PARENTS, poses[:16],
-        shapes=2, poses_each=8, bending=1, flesh=flesh, progress=lambda *at: seen.append(at),
+        poses_each=8, bending=1, flesh=flesh, progress=lambda *at: seen.append(at),
     )  # fmt: skip
     assert P.shape == (len(vertices), 3, 1, 9) and seen == [(i, 16) for i in range(1, 17)]
     new = _pose_blend.solve(
