@@ -203,7 +203,7 @@ def test_a_sample_that_counts_is_met_more_closely():
     ridge = 1e-3
     P, bends = _pose_blend.pose_blend_shapes(*samples, weights, CHAIN, ridge=ridge, counts=counts)
     copied, same = _pose_blend.pose_blend_shapes(*more, weights, CHAIN, ridge=ridge * 40 / 44)
-    assert torch.equal(bends, same) and torch.allclose(P, copied, atol=1e-9)
+    assert torch.equal(bends, same) and torch.allclose(P, copied, atol=1e-6)
     plain = _pose_blend.pose_blend_shapes(*samples, weights, CHAIN, ridge=ridge)
     off = [
         (_pose_blend.blended(rest, R, joints, weights, CHAIN, *how)[3] - targets[3]).norm()
