@@ -1,15 +1,18 @@
-"""Data sets: idx files whole and broken, the Hub where there are none, and an error that names both ways."""
+"""Data sets: files whole and broken, the Hub where there are none, and an error that names both ways."""
 
 import gzip
+import hashlib
 import http.server
+import os
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from genlab.data import digits, mnist
+from genlab.data import binarized_mnist, digits, mnist
 from genlab.data.augment import random_affine
 from genlab.names import DataError
 
@@ -236,3 +239,55 @@ def test_affine_changes_are_what_they_say():
     places = random_affine(dot, **none | {"shift": 0.25}).flatten(1).argmax(1)
     offsets = torch.stack([places // 21 - 10, places % 21 - 10])
     assert offsets.abs().max() in (5, 6) and offsets.float().mean().abs() < 1  # up to a quarter of 21, either way
+
+
+@pytest.fixture
+def bits(monkeypatch, tmp_path):
+    """Binarized MNIST of a few pictures, where GENLAB_DATA says."""
+    monkeypatch.setattr(binarized_mnist, "SPLITS", {"train": 7, "valid": 3, "test": 4})
+    monkeypatch.setenv("GENLAB_DATA", str(tmp_path))
+    (tmp_path / "binarized_mnist").mkdir()
+    random = np.random.default_rng(0)
+    return {split: random.integers(0, 2, (n, 784), dtype=np.uint8) for split, n in binarized_mnist.SPLITS.items()}
+
+
+def test_bits_are_read_packed_or_as_published(bits, tmp_path):
+    files = {split: tmp_path / "binarized_mnist" / f"binarized_mnist_{split}.amat" for split in bits}
+    for split, x in bits.items():
+        np.savetxt(files[split], x, fmt="%d", delimiter=" ")
+    texts = {split: binarized_mnist.load(split)["image"] for split in bits}
+    for split, x in bits.items():
+        assert texts[split].shape == (len(x), 1, 28, 28) and np.array_equal(texts[split].flatten(1).numpy(), 255 * x)
+        assert binarized_mnist.as_published(texts[split]) == files[split].read_bytes()
+        np.savez_compressed(files[split].with_suffix(".npz"), x=1 - x)
+        assert torch.equal(binarized_mnist.load(split)["image"], 255 - texts[split]), "the packed file comes first"
+    assert {key: len(value["image"]) for key, value in binarized_mnist.splits().items()} == {"train": 7, "valid": 3}
+
+
+def test_bits_that_are_none_are_told(bits, tmp_path, monkeypatch):
+    folder = tmp_path / "binarized_mnist"
+    with pytest.raises(DataError, match="train, valid, test"):
+        binarized_mnist.load("dev")
+    with pytest.raises(DataError, match="binarized_mnist_test.amat"):
+        binarized_mnist.load("test")
+    (folder / "binarized_mnist_test.npz").write_bytes(b"PK\3\4 and no more")
+    with pytest.raises(DataError, match="Fetch it again"):
+        binarized_mnist.load("test")
+    for wrong in (np.zeros((4, 783), np.uint8), np.full((4, 784), 2, np.uint8), np.zeros((4, 784)), np.array([None])):
+        np.savez(folder / "binarized_mnist_test.npz", x=wrong)
+        with pytest.raises(DataError, match="Fetch it again"):
+            binarized_mnist.load("test")
+    (folder / "binarized_mnist_valid.amat").write_text("0 1 0\n")
+    with pytest.raises(DataError, match="784 bits"):
+        binarized_mnist.load("valid")
+    monkeypatch.delenv("GENLAB_DATA")
+    with pytest.raises(DataError, match="not set"):
+        binarized_mnist.load("train")
+
+
+@pytest.mark.parametrize("split", binarized_mnist.SPLITS)
+def test_the_real_bits_are_those_of_the_papers(split):
+    if not (Path(os.environ.get("GENLAB_DATA") or "nowhere") / "binarized_mnist").is_dir():
+        pytest.skip("binarized MNIST is not at hand: GENLAB_DATA has no folder binarized_mnist/")
+    text = binarized_mnist.as_published(binarized_mnist.load(split)["image"])
+    assert hashlib.md5(text, usedforsecurity=False).hexdigest() == binarized_mnist.MD5[split]
