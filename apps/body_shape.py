@@ -16,9 +16,9 @@ from genlab.ui import limits
 TITLE = "Body shape"
 SUMMARY = "Ten numbers make a person, a turn for each joint makes a pose: SMPL, one step of its law at a time."
 FAMILY = "body"
-MODELS = ["smpl-open"]
+MODELS = ["smpl-open", "smpl-open-low"]
 
-BODY = MODELS[0]
+BODY, LOW = MODELS
 ARRIVAL = Path(__file__).parent / "pictures" / "body_shape.json"  # written by `python -m scripts.arrival body_shape`
 # What the weights say of themselves, read here without loading them: joints, what each beta does, the mean body's sizes
 ABOUT = {"joints": ["pelvis"], "effects": [""] * 10, "mean": {}}
@@ -300,13 +300,21 @@ def packed(body, name: str) -> dict:
     shape = np.moveaxis(viz.to_numpy(body.shapedirs), 2, 0)[:10]
     shape = np.concatenate([shape, np.zeros((10 - len(shape), *shape.shape[1:]), shape.dtype)])
     made = ui.Scene("A human body.", name=name, yaw=28, pitch=7, floor=0, box=[[-0.8, 0, -0.3], [0.8, 1.8, 0.3]])
-    made.mesh("body", body.v_template, body.faces, directions=shape, rig=ui.Rig.of(body, bending=False, betas=10))
+    rig = ui.Rig.of(body, bending=False, betas=10)
+    made.mesh("body", body.v_template, body.faces, directions=shape, rig=rig, coarse=coarse() if name == BODY else None)
     made.copy("template", "body", opacity=0.3, color="#7f8fa6", hidden=True)
     made.copy("before", "body", color="#9aa3ad", label="before", hidden=True)
     made.bones("bones", "body", hidden=True)
     for motion in MOTIONS[1:]:
         made.clip(motion, fitted(ui.part("data.motions").clip(motion), body), feet=FEET)
     return made.value()
+
+
+def coarse() -> np.ndarray:
+    """The triangles of the low-poly body between those vertices of the full one that are nearest to its own."""
+    full, low = (viz.to_numpy(SHELF[name].v_template) for name in MODELS)
+    nearest = np.concatenate([((full - some[:, None]) ** 2).sum(-1).argmin(1) for some in np.array_split(low, 40)])
+    return nearest[viz.to_numpy(SHELF[LOW].faces)]
 
 
 @functools.lru_cache(maxsize=3)

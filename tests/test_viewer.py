@@ -217,7 +217,7 @@ def seen(page) -> np.ndarray:
     page.evaluate(
         "async () => { const stage = document.querySelector('.gl-view'); let before;"
         " do { before = stage.dataset.frames; for (let i = 0; i < 3; i++) await new Promise(requestAnimationFrame); }"
-        " while (before !== stage.dataset.frames); }"
+        " while (before !== stage.dataset.frames || stage.dataset.rough); }"
     )
     return np.asarray(Image.open(BytesIO(page.locator(".gl-orbit").screenshot())).convert("RGB")).astype(int)
 
@@ -462,6 +462,34 @@ def test_a_slider_blends_without_the_server(visit):
     page.wait_for_timeout(500)
     now = seen(page)
     assert red(now).sum() > 1.5 * red(before).sum() and asked == []
+
+
+@pytest.mark.browser
+def test_a_slow_machine_draws_roughly_while_something_moves(visit):
+    """Ten pictures a second: fewer pixels and the coarse triangles, until all has come to rest."""
+    page = visit()
+    page.evaluate(
+        "() => { const real = WebGL2RenderingContext.prototype.drawElements; globalThis.drawn = [];"
+        " WebGL2RenderingContext.prototype.drawElements = function (mode, count, ...more) {"
+        " drawn.push(count); return real.call(this, mode, count, ...more); }; }"
+    )
+    coarse = sphere(rings=24)[1][::7]
+    bump = np.where(VERTICES[:, 1:2] > 0, 0.2 * VERTICES, 0)[None]
+    send(page, ui.Scene("A ball.").mesh("ball", VERTICES, FACES, coarse=coarse, directions=bump, colors=SIDES).value())
+    before, wide = seen(page), page.evaluate("document.querySelector('.gl-view canvas').width")
+    rough = page.evaluate(
+        "async () => { const view = document.querySelector('.gl-view'), seen = [];"
+        " for (let i = 0; i < 20; i++) {"
+        " document.dispatchEvent(new CustomEvent('gl-blend', { detail: { mesh: 'ball', weights: [i / 20] } }));"
+        " await new Promise(done => setTimeout(done, 100));"
+        " seen.push([view.dataset.rough, view.querySelector('canvas').width, drawn.at(-1)]); } return seen; }"
+    )
+    assert rough[-1][0] == "1" and rough[-1][2] == coarse.size
+    assert rough[-1][1] == pytest.approx(0.7 * wide, abs=1)
+    blend(page, [0.0])
+    page.locator(".gl-view[data-rough='']").wait_for()
+    assert same(seen(page), before), "at rest it is drawn well again"
+    assert page.evaluate("drawn.at(-1)") == FACES.size
 
 
 @pytest.mark.browser

@@ -93,7 +93,9 @@ async function create(about, others, clips) {
   if (item.rig) rest(item);
   if (about.faces) item.faces = await unpack(about.faces, 3);
   else item.pairs = await unpack(about.pairs, 2);
-  const count = item.base.length / 3, inside = (item.faces ?? item.pairs).every((i) => i < count);
+  if (about.coarse) item.coarse = await unpack(about.coarse, 3);
+  const count = item.base.length / 3, joined = [item.faces ?? item.pairs, item.coarse ?? []];
+  const inside = joined.every((list) => list.every((i) => i < count));
   check(inside, `${JSON.stringify(name)} joins vertices that it does not have.`);
   if (play) Object.assign(item, act(item, { play }, clips));
   blend(item);
@@ -110,8 +112,8 @@ function follower(item, { kind }, source) {
   check(source?.rig && (kind === "copy" || kind === "bones"), `${JSON.stringify(item.name)} follows nobody.`);
   item.source = source;
   rest(item);
-  const { faces, base, scales, smooth } = source;
-  if (kind === "copy") Object.assign(item, { faces, base, scales, smooth });
+  const { faces, coarse, base, scales, smooth } = source;
+  if (kind === "copy") Object.assign(item, { faces, coarse, base, scales, smooth });
   else Object.assign(item, { bones: true, opacity: 1, pairs: source.rig.parents.flatMap((p, k) => (k ? [p, k] : [])) });
   item.weights = scales.map(() => 0);
   blend(item);
@@ -238,11 +240,11 @@ function draw() {
   const width = stage.clientWidth, height = stage.clientHeight, fine = Math.min(window.devicePixelRatio || 1, 2);
   if (!state.scene || !width || !height || ended.signal.aborted || find("img")) return;
   const items = [...state.items.values()].filter((item) => !item.hidden), canvas = find("canvas");
-  const moving = playing(), seen = lens(width, height), ratio = moving.length ? pace(fine) : fine;
+  const moving = playing(), seen = lens(width, height), hurry = late(), ratio = hurry ? 0.7 * fine : fine;
   for (const item of items) if (item.stale || (item.bones && item.seen !== item.source.version)) blend(item);
   const size = [Math.round(width * ratio), Math.round(height * ratio)];
   if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
-  state.painter.draw(items, seen, state.frame, ratio);
+  state.painter.draw(items, seen, state.frame, ratio, hurry);
   label(items, seen);
   const { yaw, pitch, zoom, pan } = state.camera;
   root.dataset.camera = [yaw, pitch, zoom, ...pan].map((x) => x.toFixed(3)).join(" ");
@@ -251,13 +253,17 @@ function draw() {
   if (moving.some((item) => item.play.paused === undefined)) onward();
 }
 
-// Pixels for each of the page's while something moves: fewer, if the machine is too slow for smooth motion with all.
-function pace(ratio) {
-  const now = performance.now(), late = Math.min(now - (state.drawn ?? now), 200);
+// Whether to draw roughly, fewer pixels and triangles: on a machine that was too slow for smooth motion with all, as one
+// without a graphics card is, while something moves. When all has come to rest it is drawn once more, well.
+function late() {
+  const now = performance.now(), gap = now - (state.drawn ?? -1e9), moves = gap < 300;
   state.drawn = now;
-  state.late = 0.9 * (state.late ?? 30) + 0.1 * late;
-  if (state.late > 60) state.coarse = 0.7;
-  return ratio * (state.coarse ?? 1);
+  if (moves) state.gap = 0.8 * (state.gap ?? 25) + 0.2 * gap;
+  state.slow ||= state.gap > 45;
+  clearTimeout(state.rest);
+  if (state.slow && moves) state.rest = setTimeout(invalidate, 300);
+  root.dataset.rough = state.slow && moves ? "1" : "";
+  return state.slow && moves;
 }
 
 // Items that play a clip, in the pose that is due.

@@ -95,16 +95,21 @@ class Scene:
         *,
         opacity: float = 1,
         smooth: bool = True,
+        coarse=None,
         rig: Rig | None = None,
         play: str = "",
         **common,
     ) -> "Scene":
         """Triangles `faces` (F, 3) between `vertices` (V, 3). `smooth=False` shows each triangle as flat as it is.
+        `coarse`: fewer triangles between some of these vertices, for machines that are too slow for all in motion.
 
         With a `rig` it stands with its lowest point at y = 0, and takes poses; `play`: the clip that it begins with.
         """
         look = {"opacity": _share(opacity), "smooth": bool(smooth), "play": play}
         self._add(name, vertices, look, faces=faces, **{"color": CLAY} | common)
+        if coarse is not None:
+            count = self.items[name]["vertices"]["shape"][0]
+            self.items[name]["coarse"] = _indices(coarse, 3, count, f"coarse faces of {name!r}")
         if rig is not None:
             item = self.items[name]
             if len(viz.to_numpy(rig.weights)) != item["vertices"]["shape"][0] or len(rig.moves) != len(item["weights"]):

@@ -1,6 +1,6 @@
 // How the viewer draws a scene: with WebGL2 in a small studio, or without it by the painter's algorithm.
 //
-// Both are painters, {kind, draw(items, lens, frame, ratio), end()}, for items as `create` in viewer.js makes them.
+// Both are painters, {kind, draw(items, lens, frame, ratio, rough), end()}, for items as `create` in viewer.js makes them.
 
 // Rods and balls of a skeleton or a cloud, one in seven numbers: from, to, radius. A ball ends where it begins.
 function rods({ now, pairs, size, width }) {
@@ -153,14 +153,14 @@ function webgl(gl) {
     else {
       fill(gpu, "points", item.now, gl.ARRAY_BUFFER, [[0, 3, 0, 0]]);
       fill(gpu, "normals", item.normals, gl.ARRAY_BUFFER, [[1, 3, 0, 0]]);
-      if (!gpu.faces) fill(gpu, "faces", item.faces, gl.ELEMENT_ARRAY_BUFFER);
+      for (const key of ["coarse", "faces"]) if (item[key] && !gpu[key]) fill(gpu, key, item[key], gl.ELEMENT_ARRAY_BUFFER);
     }
     if (item.colors) fill(gpu, "colors", gpu.rods ? dyes(item) : item.colors, gl.ARRAY_BUFFER, [[2, 3, 0, 0]]);
-    gpu.count = gpu.rods ? item.pairs.length / 2 + (item.size > 0 ? item.now.length / 3 : 0) : item.faces.length;
+    if (gpu.rods) gpu.count = item.pairs.length / 2 + (item.size > 0 ? item.now.length / 3 : 0);
     gpu.version = item.version;
     return gpu;
   }
-  function paint(item, lens, ratio) {
+  function paint(item, lens, ratio, rough) {
     const gpu = upload(item), { matrices, width, height } = lens;
     gl.vertexAttrib3f(2, ...item.color.map((c) => c / 255));
     if (gpu.rods) {
@@ -170,26 +170,28 @@ function webgl(gl) {
       return gl.disable(gl.SAMPLE_ALPHA_TO_COVERAGE);
     }
     use(programs[0], { ...matrices, at: item.at, opacity: item.opacity, smoothed: item.smooth === false ? 0 : 1 });
-    const kind = item.faces instanceof Uint16Array ? gl.UNSIGNED_SHORT : gl.UNSIGNED_INT;
+    const key = rough && item.coarse ? "coarse" : "faces";
+    const kind = item[key] instanceof Uint16Array ? gl.UNSIGNED_SHORT : gl.UNSIGNED_INT;
+    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, gpu[key]);
     const clear = item.opacity < 1, passes = clear ? [false, true] : [true]; // depth first, then only what is in front
     gl.polygonOffset(clear ? 1 : 0, clear ? 32 : 0); // a veil gives way where it lies on something solid
     for (const coloured of passes) {
       gl.colorMask(coloured, coloured, coloured, coloured);
-      gl.drawElements(gl.TRIANGLES, gpu.count, kind, 0);
+      gl.drawElements(gl.TRIANGLES, item[key].length, kind, 0);
     }
   }
-  function ground(items, lens, { centre, floor, reach }) {
+  function ground(items, lens, { centre, floor, reach }, rough) {
     const now = [centre, floor, reach, ...items.map((item) => item.version)].join();
     gl.bindTexture(gl.TEXTURE_2D, soft);
-    if (now !== shadowOf) {
+    if (now !== shadowOf && !(rough && shadowOf)) { // a shadow may lag
       const cells = shadow(items, centre, floor, reach / 2);
       gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
       gl.texImage2D(gl.TEXTURE_2D, 0, gl.R8, CELLS, CELLS, 0, gl.RED, gl.UNSIGNED_BYTE, cells);
       gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_S, gl.CLAMP_TO_EDGE);
       gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE);
       gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.LINEAR);
+      shadowOf = now;
     }
-    shadowOf = now;
     const ink = (getComputedStyle(root).color.match(/[\d.]+/g) ?? [128, 128, 128]).slice(0, 3).map((c) => c / 255);
     const dark = document.body.classList.contains("dark") ? 0.8 : 0.5, tens = 10 ** Math.floor(Math.log10(reach / 2.5));
     const coarse = reach / 2.5 < 5 * tens ? tens : 5 * tens; // lines 1 or 5 apart in some power of ten, and in fifths
@@ -200,11 +202,11 @@ function webgl(gl) {
     gl.depthMask(true);
   }
   function forget(item, gpu) {
-    for (const key of ["points", "normals", "faces", "colors"]) gl.deleteBuffer(gpu[key] ?? null);
+    for (const key of ["points", "normals", "faces", "coarse", "colors"]) gl.deleteBuffer(gpu[key] ?? null);
     gl.deleteVertexArray(gpu.vao);
     made.delete(item);
   }
-  function draw(items, lens, frame, ratio) {
+  function draw(items, lens, frame, ratio, rough) {
     for (const [item, gpu] of made) if (!items.includes(item)) forget(item, gpu);
     gl.viewport(0, 0, gl.drawingBufferWidth, gl.drawingBufferHeight);
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
@@ -214,10 +216,10 @@ function webgl(gl) {
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
     const far = (item) => Math.hypot(...item.at.map((x, i) => x - lens.eye[i]));
-    for (const item of items) if (item.opacity >= 1) paint(item, lens, ratio);
-    if (frame.floor !== false) ground(items, lens, frame);
+    for (const item of items) if (item.opacity >= 1) paint(item, lens, ratio, rough);
+    if (frame.floor !== false) ground(items, lens, frame, rough);
     const clear = items.filter((item) => item.opacity < 1).sort((a, b) => far(b) - far(a));
-    for (const item of clear) paint(item, lens, ratio);
+    for (const item of clear) paint(item, lens, ratio, rough);
   }
   return { kind: "webgl2", draw, end: () => gl.getExtension("WEBGL_lose_context")?.loseContext() };
 }

@@ -52,7 +52,7 @@ def settled(page) -> None:
     page.evaluate(
         "async () => { const stage = document.querySelector('.gl-view'); let before;"
         " do { before = stage.dataset.frames; await new Promise(done => setTimeout(done, 150)); }"
-        " while (before !== stage.dataset.frames); }"
+        " while (before !== stage.dataset.frames || stage.dataset.rough); }"
     )
 
 
