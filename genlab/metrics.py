@@ -10,7 +10,7 @@ import math
 import warnings
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from genlab.names import require
@@ -83,6 +83,69 @@ def error_rate(predict, x: Tensor, label: Int[Tensor, " N"], batch_size: int = 5
 def bits_per_dim(nats: Float[Tensor, " N"], dims: int) -> Float[Tensor, " N"]:
     """nats / (dims ln 2), for the negative log-likelihood of discrete data."""
     return nats / (dims * math.log(2))
+
+
+def clip_score(image: Float[Tensor, "N D"], text: Float[Tensor, "N D"]) -> Float[Tensor, " N"]:
+    """CLIPScore: 2.5 max(cos, 0) of each picture's features and its text's (Hessel et al., 2021)."""
+    return 2.5 * torch.cosine_similarity(image, text, dim=1).clamp_min(0)
+
+
+def recall_at(scores: Float[Tensor, "N M"], right: Bool[Tensor, "N M"], k: int = 1) -> float:
+    """R@k: the share of rows in which one of the k highest scores is a right one. Retrieval of texts for pictures, or
+    the other way round; a picture may have several right texts. A right score equal to a wrong one comes after it.
+    Raises ValueError for a k that is none."""
+    if not 1 <= k <= scores.shape[1]:
+        raise ValueError(f"k lies in 1..{scores.shape[1]}, the number of candidates, not {k}")
+    best = scores.masked_fill(~right, -math.inf).amax(dim=1, keepdim=True)
+    before = ((scores >= best) & ~right).sum(dim=1)
+    return (right.any(dim=1) & (before < k)).float().mean().item()
+
+
+def r_precision(image: Float[Tensor, "N D"], text: Float[Tensor, "N D"], others: int = 99, seed: int = 0) -> float:
+    """The share of generated pictures whose own text is nearer, by the cosine, than `others` texts drawn from the rest
+    (Xu et al., 2018). Raises ValueError where there are not so many."""
+    n = len(image)
+    if not 1 <= others < n:
+        raise ValueError(f"{others} other texts cannot be drawn from {n - 1}")
+    generator = torch.Generator().manual_seed(seed)
+    image, text = (torch.nn.functional.normalize(x, dim=1) for x in (image, text))
+    drawn = torch.stack([torch.randperm(n - 1, generator=generator)[:others] for _ in range(n)]).to(image.device)
+    drawn = drawn + (drawn >= torch.arange(n, device=image.device)[:, None])  # any but its own
+    own, other = (image * text).sum(dim=1), torch.einsum("nd,nkd->nk", image, text[drawn])
+    return (own > other.amax(dim=1)).float().mean().item()
+
+
+def mutual_information_gap(codes: Float[Tensor, "N Z"], factors: Int[Tensor, "N K"], bins: int = 20) -> float:
+    """MIG: how much more the best number of a code says of a factor than the second best, in shares of the factor's
+    entropy, averaged over factors (Chen et al., 2018):
+
+        MIG = 1/K sum_k (I(z_a; v_k) - I(z_b; v_k)) / H(v_k),    a, b: the numbers that say most of v_k
+
+    Numbers are cut into so many equal bins, as in Locatello et al. (2019). Raises ValueError for a factor that is
+    always the same, or codes of one number.
+    """
+    if codes.shape[1] < 2:
+        raise ValueError("a gap takes codes of two numbers or more")
+    low, high = codes.amin(dim=0), codes.amax(dim=0)
+    cut = ((codes - low) / (high - low).clamp_min(1e-12) * bins).long().clamp_max(bins - 1)
+    gaps = []
+    for factor in factors.T:
+        values, v = factor.unique(return_inverse=True)
+        if len(values) < 2:
+            raise ValueError("a factor that is always the same has no entropy: leave it out")
+        joint = torch.stack([torch.bincount(z * len(values) + v, minlength=bins * len(values)) for z in cut.T])
+        p = joint.double().view(-1, bins, len(values)) / len(codes)
+        p_z, p_v = p.sum(dim=2, keepdim=True), p.sum(dim=1, keepdim=True)
+        information = torch.special.xlogy(p, p / (p_z * p_v).clamp_min(1e-300)).sum(dim=(1, 2))
+        entropy = -torch.special.xlogy(p_v[0], p_v[0]).sum()
+        best, second = information.topk(2).values
+        gaps.append((best - second) / entropy)
+    return torch.stack(gaps).mean().item()
+
+
+def psnr(x: Float[Tensor, "N ..."], true: Float[Tensor, "N ..."]) -> Float[Tensor, " N"]:
+    """-10 log10 of the mean squared error of pictures in [0, 1], dB."""
+    return -10 * (x - true).square().flatten(1).mean(dim=1).log10()
 
 
 def mpjpe(joints: Float[Tensor, "N J 3"], true: Float[Tensor, "N J 3"]) -> Float[Tensor, " N"]:

@@ -93,3 +93,61 @@ def test_pa_mpjpe_finds_the_best_alignment():
     turned = torch.from_numpy(R.apply(a.numpy()))
     scale = (turned * b).sum() / a.square().sum()
     assert torch.allclose(metrics.pa_mpjpe(x, y)[0], (scale * turned - b).norm(dim=-1).mean(), atol=1e-6)
+
+
+def test_clip_score_by_hand():
+    image, text = (
+        torch.tensor([[3.0, 4.0], [1.0, 0.0], [2.0, 0.0]]),
+        torch.tensor([[6.0, 8.0], [0.0, 5.0], [-1.0, 0.0]]),
+    )
+    assert torch.allclose(metrics.clip_score(image, text), torch.tensor([2.5, 0.0, 0.0]))
+
+
+def test_recall_counts_rows_whose_right_text_is_among_the_first():
+    scores = torch.tensor([[0.9, 0.1, 0.3], [0.8, 0.7, 0.1], [0.5, 0.5, 0.2], [0.2, 0.9, 0.8]])
+    right = torch.tensor([[1, 0, 0], [0, 1, 0], [1, 0, 0], [0, 1, 1]]).bool()
+    assert metrics.recall_at(scores, right) == 0.5, "a tie is no success; one of two right ones is enough"
+    assert metrics.recall_at(scores, right, 2) == 1.0
+    assert metrics.recall_at(scores, torch.zeros(4, 3).bool(), 3) == 0.0, "where nothing is right nothing is found"
+    with pytest.raises(ValueError, match="1..3"):
+        metrics.recall_at(scores, right, 4)
+
+
+def test_r_precision_against_loops_and_chance():
+    torch.manual_seed(0)
+    text = torch.nn.functional.normalize(torch.randn(200, 16), dim=1)
+    assert metrics.r_precision(text, text) == 1.0
+    assert metrics.r_precision(torch.randn(200, 16), text, others=9) == pytest.approx(0.1, abs=0.06)
+    near = text + 0.5 * torch.randn(200, 16)
+    every = torch.nn.functional.normalize(near, dim=1) @ text.T
+    by_hand = (every.argmax(dim=1) == torch.arange(200)).float().mean().item()
+    assert metrics.r_precision(near, text, others=199) == pytest.approx(by_hand)
+    with pytest.raises(ValueError, match="99 other texts"):
+        metrics.r_precision(text[:50], text[:50])
+
+
+def test_the_gap_is_one_for_a_code_that_is_the_factors_and_none_for_a_mixed_one():
+    torch.manual_seed(0)
+    factors = torch.stack([torch.randint(4, (40_000,)), torch.randint(6, (40_000,))], dim=1)
+    own = factors.float() + 0.01 * torch.rand(40_000, 2)
+    assert metrics.mutual_information_gap(torch.cat([own, torch.randn(40_000, 3)], dim=1), factors) > 0.99
+    twice = torch.cat([own, own], dim=1)
+    assert metrics.mutual_information_gap(twice, factors) < 0.01, "what two numbers say alike is no gap"
+    assert metrics.mutual_information_gap(torch.randn(40_000, 5), factors) < 0.01
+    sklearn = pytest.importorskip("sklearn.metrics")
+    codes = torch.cat([own + torch.randn(40_000, 2), torch.randn(40_000, 1)], dim=1)
+    cut = [torch.bucketize(z, torch.linspace(z.min(), z.max(), 21)[1:-1], right=True) for z in codes.T.contiguous()]
+    gaps = []
+    for v in factors.T:
+        information = sorted((sklearn.mutual_info_score(v, z) for z in cut), reverse=True)
+        gaps.append((information[0] - information[1]) / sklearn.mutual_info_score(v, v))
+    assert metrics.mutual_information_gap(codes, factors) == pytest.approx(sum(gaps) / 2, abs=2e-3)
+    with pytest.raises(ValueError, match="entropy"):
+        metrics.mutual_information_gap(codes, torch.zeros(40_000, 1, dtype=torch.long))
+    with pytest.raises(ValueError, match="two numbers"):
+        metrics.mutual_information_gap(codes[:, :1], factors)
+
+
+def test_psnr_of_a_known_error():
+    true = torch.rand(3, 3, 8, 8)
+    assert torch.allclose(metrics.psnr(true + 0.1, true), torch.full((3,), 20.0), atol=1e-3)
