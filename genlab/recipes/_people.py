@@ -19,6 +19,15 @@ SWAPPED = [
     JOINTS.index(j.replace("left", "*").replace("right", "left").replace("*", "right")) for j in JOINTS
 ]  # each joint's mirror image
 UPPER = [JOINTS.index(j) for j in JOINTS if not any(part in j for part in ("pelvis", "hip", "knee", "ankle", "foot"))]
+ARMS = [
+    [
+        JOINTS.index(j)
+        for j in JOINTS
+        if j.startswith(side) and j.endswith(("collar", "shoulder", "elbow", "wrist", "hand"))
+    ]
+    for side in ("left", "right")
+]
+MIXED = ((UPPER, 0.3), *((arm, 0.15) for arm in ARMS))  # what a pose takes from another one, and how often
 LEGS = [i for i, name in enumerate(POINTS) if any(p in name for p in ("knee", "ankle", "foot", "toe", "heel"))]
 # Which points a detector gives: most often our joints, which is what the app's figure has; then the known sets.
 SETS = {"smpl": 0.4, "coco": 0.2, "openpose18": 0.1, "openpose25": 0.2, "all": 0.1}
@@ -47,20 +56,20 @@ def splits() -> dict[str, Batch]:
 def photographed(batch: Batch, mixed: bool = True, noise: float | None = None, missing: float | None = None) -> Batch:
     """Poses (B, 24, 3) as batches of `LearnedGradientDescent.loss`.
 
-    mixed: half of the poses mirrored, a third with the upper body of another, all a little disturbed. noise: standard
-    deviation of the keypoints in shares of their box, else random up to 3 %. missing: share of the joints that are not
-    seen, else random: for three bodies in five up to 60 %; legs, as if hidden by a table, for one in ten.
+    mixed: half of the poses mirrored, some with the upper body or an arm of another, all a little disturbed. noise:
+    standard deviation of the keypoints in shares of their box, else random up to 3 %, more often little than much,
+    since the less there is the more can be got right. missing: share of the joints that are not seen, else random: for
+    three bodies in five up to 60 %; legs, as if hidden by a table, for one in ten.
     """
     pose = batch["pose"]
     B, like = len(pose), pose
     if mixed:
         pose = torch.where(chance(like, 0.5)[:, :, None], mirrored(pose), pose)
-        other = pose[torch.randperm(B, device=pose.device)]
-        mix = (
-            chance(like, 0.3)[:, :, None]
-            & torch.isin(torch.arange(24, device=pose.device), pose.new_tensor(UPPER))[None, :, None]
-        )
-        pose = torch.where(mix, other, pose) + 0.05 * torch.randn_like(pose)
+        for part, share in MIXED:
+            other = pose[torch.randperm(B, device=pose.device)]
+            taken = torch.isin(torch.arange(24), torch.tensor(part)).to(pose.device)
+            pose = torch.where(chance(like, share)[:, :, None] & taken[None, :, None], other, pose)
+        pose = pose + 0.05 * torch.randn_like(pose)
     pose = turned(pose)
     betas = torch.randn(B, 10).to(like).clamp(-3, 3)
     depth = torch.exp(uniform(like, 0.6, 2.2))  # 1.8 to 9 m
@@ -68,7 +77,7 @@ def photographed(batch: Batch, mixed: bool = True, noise: float | None = None, m
     points = points_of(body().to(like.device), betas, pose, place)
     where = seen(points)
     size = (where.amax(dim=1) - where.amin(dim=1)).amax(dim=1)[:, None, None]
-    sd = uniform(like, 0, 0.03) if noise is None else torch.full((B, 1), noise).to(like)
+    sd = 0.03 * uniform(like, 0, 1) ** 2 if noise is None else torch.full((B, 1), noise).to(like)
     where = where + sd[:, :, None] * size * torch.randn_like(where)
     there = visible(like, missing)
     return {
