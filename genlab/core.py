@@ -339,9 +339,9 @@ class Sampler(Protocol):
 
 @runtime_checkable
 class Codec(Protocol):
-    """Maps data to codes and back."""
+    """Maps data to codes, or to what it knows of them (a VAE: a Gaussian), and codes back to data."""
 
-    def encode(self, x: Tensor) -> Tensor: ...
+    def encode(self, x: Tensor) -> Any: ...
 
     def decode(self, z: Tensor) -> Tensor: ...
 

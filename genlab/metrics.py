@@ -97,7 +97,7 @@ def recall_at(scores: Float[Tensor, "N M"], right: Bool[Tensor, "N M"], k: int =
     if not 1 <= k <= scores.shape[1]:
         raise ValueError(f"k lies in 1..{scores.shape[1]}, the number of candidates, not {k}")
     best = scores.masked_fill(~right, -math.inf).amax(dim=1, keepdim=True)
-    before = ((scores >= best) & ~right).sum(dim=1)
+    before = (~(scores < best) & ~right).sum(dim=1)  # NaN is no success either
     return (right.any(dim=1) & (before < k)).float().mean().item()
 
 
@@ -111,8 +111,11 @@ def r_precision(image: Float[Tensor, "N D"], text: Float[Tensor, "N D"], others:
     image, text = (torch.nn.functional.normalize(x, dim=1) for x in (image, text))
     drawn = torch.stack([torch.randperm(n - 1, generator=generator)[:others] for _ in range(n)]).to(image.device)
     drawn = drawn + (drawn >= torch.arange(n, device=image.device)[:, None])  # any but its own
-    own, other = (image * text).sum(dim=1), torch.einsum("nd,nkd->nk", image, text[drawn])
-    return (own > other.amax(dim=1)).float().mean().item()
+    first = [
+        (image[i] * text[i]).sum(dim=1) > torch.einsum("nd,nkd->nk", image[i], text[drawn[i]]).amax(dim=1)
+        for i in torch.arange(n).split(256)
+    ]
+    return torch.cat(first).float().mean().item()
 
 
 def mutual_information_gap(codes: Float[Tensor, "N Z"], factors: Int[Tensor, "N K"], bins: int = 20) -> float:
@@ -122,10 +125,12 @@ def mutual_information_gap(codes: Float[Tensor, "N Z"], factors: Int[Tensor, "N 
         MIG = 1/K sum_k (I(z_a; v_k) - I(z_b; v_k)) / H(v_k),    a, b: the numbers that say most of v_k
 
     Numbers are cut into so many equal bins, as in Locatello et al. (2019). Raises ValueError for a factor that is
-    always the same, or codes of one number.
+    always the same, and for codes of one number or with NaN or infinity.
     """
     if codes.shape[1] < 2:
         raise ValueError("a gap takes codes of two numbers or more")
+    if not codes.isfinite().all():
+        raise ValueError("the codes hold NaN or infinity")
     low, high = codes.amin(dim=0), codes.amax(dim=0)
     cut = ((codes - low) / (high - low).clamp_min(1e-12) * bins).long().clamp_max(bins - 1)
     gaps = []

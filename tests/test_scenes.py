@@ -117,7 +117,11 @@ def test_negatives_differ_in_one_word(kind):
     if kind == "texture":
         scenes.texture[:] = 1 + scenes.texture % 2
     if kind == "relation":
-        scenes = scenes[scenes.count > 1]
+        kinds = torch.stack([scenes.shape, scenes.colour, scenes.texture, scenes.size])
+        twins = (kinds[:, :, 0] == kinds[:, :, 1]).all(0)
+        with pytest.raises(ValueError, match="as to relation"):
+            S.negatives(scenes[twins], 8, kind)  # each is on either side of the other
+        scenes = scenes[(scenes.count > 1) & ~twins]
     if kind == "place":  # the middle has no opposite
         scenes = scenes[
             ((scenes.count == 1) & (scenes.cell[:, 0] != 4)) | ((scenes.count == 3) & (scenes.cell[:, 2] != 4))
@@ -137,9 +141,6 @@ def test_exchanged_and_paraphrased_words():
     for text in S.paraphrases(scenes, 1) + S.captions(scenes) + S.negatives(scenes, 1):
         assert set(text.replace(",", " ,").split()) <= known, text
         assert not re.search(r"\ba [aeiou]|\ban [^aeiou]", text), text
-    opposite = {"left of": "right of", "above": "below", "over": "under"}
-    opposite |= {b: a for a, b in opposite.items()}
-    assert opposite  # what is said the other way round is said of the things the other way round
     for i, text in enumerate(S.paraphrases(many, 2)):
         found = re.search(r"(left of|right of|above|below|over|under)", text)
         if found:

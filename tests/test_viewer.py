@@ -466,7 +466,7 @@ def test_a_slider_blends_without_the_server(visit):
 
 @pytest.mark.browser
 def test_a_slow_machine_draws_roughly_while_something_moves(visit):
-    """Ten pictures a second: fewer pixels and the coarse triangles, until all has come to rest."""
+    """Pictures come late again and again: fewer pixels and the coarse triangles, until all has come to rest."""
     page = visit()
     page.evaluate(
         "() => { const real = WebGL2RenderingContext.prototype.drawElements; globalThis.drawn = [];"
@@ -481,11 +481,13 @@ def test_a_slow_machine_draws_roughly_while_something_moves(visit):
         "async () => { const view = document.querySelector('.gl-view'), seen = [];"
         " for (let i = 0; i < 20; i++) {"
         " document.dispatchEvent(new CustomEvent('gl-blend', { detail: { mesh: 'ball', weights: [i / 20] } }));"
-        " await new Promise(done => setTimeout(done, 100));"
+        " for (const began = performance.now(); performance.now() - began < 60; );"  # the page is busy
+        " await new Promise(requestAnimationFrame);"
         " seen.push([view.dataset.rough, view.querySelector('canvas').width, drawn.at(-1)]); } return seen; }"
     )
-    assert rough[-1][0] == "1" and rough[-1][2] == coarse.size
-    assert rough[-1][1] == pytest.approx(0.7 * wide, abs=1)
+    rough = [[width, count] for is_rough, width, count in rough if is_rough]
+    assert rough and [count for _, count in rough] == [coarse.size] * len(rough)
+    assert rough[0][0] == pytest.approx(0.7 * wide, abs=1)
     blend(page, [0.0])
     page.locator(".gl-view[data-rough='']").wait_for()
     assert same(seen(page), before), "at rest it is drawn well again"

@@ -10,7 +10,8 @@ several. What the published weights were trained and measured on:
     cmu_amc        all takes of 01 and 02, asf and amc
     cmu_walk_bvh   bvh of 06_01 07_01-03 07_06 08_01-03 08_06 10_04 12_01-03 16_15 16_16 16_21 16_22 26_01 27_01 29_01
                    32_01-02 38_01-02 39_01-04 43_01 45_01 46_01 47_01 49_01 55_04 113_25 133_21-23 143_32 144_33-34,
-                   at most 30 seconds of each; their amc serve as well, and have the whole thorax
+                   the first 30 seconds of each, which is most of them; their amc serve as well, and have the whole
+                   thorax
     cmu_actions    16 walks, 02_01 06_01 07_01-02 08_02-03 08_08-10 10_04 12_01-03 26_01 27_01 29_01, and 28 clips of
                    other actions whose takes are not known, so that other takes have to stand in for them
     bandai_namco   take 001 of each content in each style, of both sets, and 15 times 002; never trained on
@@ -105,7 +106,7 @@ def _read(path: Path, file: str, fps: float) -> mocap.Clip:
     if path.suffix.lower() == ".bvh":
         clip = read_bvh(path, file=file)
     else:
-        asf = path.with_name(f"{path.stem.partition('_')[0]}.asf")
+        asf = path.with_name(f"{path.stem.partition('_')[0]}{'.ASF' if path.suffix.isupper() else '.asf'}")
         if not asf.is_file():
             raise DataError(f"{path} has no skeleton: put {asf.name} beside it")
         clip = read_asf_amc(asf, path, file=file, fps=fps)

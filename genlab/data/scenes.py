@@ -84,7 +84,8 @@ class Scenes:
         return len(self.field)
 
     def __getitem__(self, rows) -> "Scenes":
-        """Some of them: a slice, a list of indices or a mask."""
+        """Some of them: a slice, a list of indices or a mask; or one, which still is Scenes."""
+        rows = [rows] if isinstance(rows, int) else rows
         return Scenes(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
     @property
@@ -103,7 +104,7 @@ class Scenes:
 
     @property
     def relation(self) -> Int[Tensor, " N"]:
-        """Of the first thing to the second, as RELATIONS; -1 where there is but one."""
+        """Of the first thing to the second, as RELATIONS; -1 where there is but one, or across and down are as far."""
         return torch.where(self.count > 1, between(self.cell[:, 0], self.cell[:, 1]), -1)
 
 
@@ -126,8 +127,8 @@ def sample(n: int, seed: int | torch.Generator = 0, *, split: str = "train", mos
         raise ValueError(f"scenes have the splits {', '.join(SPLITS)}, not {split!r}")
     if not 1 <= most <= MOST:
         raise ValueError(f"a scene has 1 to {MOST} things, not {most}")
-    if n < 0:
-        raise ValueError(f"a number of scenes is not negative: {n}")
+    if not isinstance(n, int) or n < 0:
+        raise ValueError(f"a number of scenes is whole and not negative: {n!r}")
     rng = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
 
     def among(k: int, *shape: int) -> Tensor:
@@ -174,8 +175,8 @@ WINDOW = 0.19  # half the side of the square in which a thing is drawn; no thing
 
 def draw(scenes: Scenes, size: int = 64) -> UInt8[Tensor, "N 3 size size"]:
     """The pictures. Edges are as soft as a pixel; the first thing is drawn last. Raises ValueError."""
-    if not 8 <= size <= 1024:
-        raise ValueError(f"a picture is 8 to 1024 pixels wide, not {size}")
+    if not isinstance(size, int) or not 8 <= size <= 1024:
+        raise ValueError(f"a picture is 8 to 1024 pixels wide, not {size!r}")
     fields_ = torch.tensor(list(FIELDS.values()), dtype=torch.float32)[scenes.field]
     shade = torch.linspace(1.015, 0.97, size)  # a little darker below
     canvas = (fields_[:, :, None, None] * shade[:, None]).clamp(max=255).expand(-1, -1, -1, size)
@@ -300,8 +301,9 @@ def captions(scenes: Scenes) -> list[str]:
 
 
 def negatives(scenes: Scenes, seed: int | np.random.Generator = 0, kind: str | None = None) -> list[str]:
-    """Captions with one word changed, of this kind (KINDS) or any, and so not true. Raises ValueError where a scene has
-    no word of the kind: one thing alone has no relation, a plain one no texture."""
+    """Captions with one word changed, of this kind (KINDS) or any, and so not true of the things there, each meant
+    once. Raises ValueError where a scene has no word of the kind: one thing alone has no relation, a plain one no
+    texture, and two things alike are each on either side of the other."""
     if kind is not None and kind not in KINDS:
         raise ValueError(f"words are of the kinds {', '.join(KINDS)}, not {kind!r}")
     rng, out = np.random.default_rng(seed), []
@@ -309,6 +311,8 @@ def negatives(scenes: Scenes, seed: int | np.random.Generator = 0, kind: str | N
         words = _caption(one)
         places = {}
         for at, (word, its) in enumerate(words):
+            if its == "relation" and one["things"][0][:-1] == one["things"][1][:-1]:
+                continue
             if its and kind in (None, its) and (its not in OPPOSITE or word in OPPOSITE[its]):
                 places.setdefault(its, []).append(at)
         if not places:
@@ -376,7 +380,8 @@ def _caption(one: dict, rng: np.random.Generator | None = None) -> Words:
     else:
         turned = _chance(rng, 0.5)
         relation = RELATIONS[INVERSE[one["relation"]] if turned else one["relation"]]
-        said = [("and", "")] if _chance(rng, 0.1) else _phrase(_word(relation, rng), "relation")
+        vague = one["relation"] < 0 or _chance(rng, 0.1)
+        said = [("and", "")] if vague else _phrase(_word(relation, rng), "relation")
         words = _thing(one, int(turned), rng) + said + _thing(one, 1 - turned, rng)
     if n == 3:
         third = _thing(one, 2, rng) + _phrase(PLACES[one["things"][2][-1]], "place")

@@ -230,7 +230,9 @@ function move({ yaw = 0, pitch = 0, zoom = 1, pan = [0, 0] }) {
 // -- drawing, when something changed and only then --------------------------------------------------------------------
 
 function invalidate() {
-  state.asked ||= requestAnimationFrame(() => {
+  if (state.asked) return;
+  state.asking = performance.now();
+  state.asked = requestAnimationFrame(() => {
     state.asked = 0;
     try { draw(); } catch (error) { complain(error); }
   });
@@ -240,30 +242,32 @@ function draw() {
   const width = stage.clientWidth, height = stage.clientHeight, fine = Math.min(window.devicePixelRatio || 1, 2);
   if (!state.scene || !width || !height || ended.signal.aborted || find("img")) return;
   const items = [...state.items.values()].filter((item) => !item.hidden), canvas = find("canvas");
-  const moving = playing(), seen = lens(width, height), hurry = late(), ratio = hurry ? 0.7 * fine : fine;
+  const moving = playing(), seen = lens(width, height), running = moving.some((item) => item.play.paused === undefined);
+  const rough = late(running), ratio = rough ? 0.7 * fine : fine;
   for (const item of items) if (item.stale || (item.bones && item.seen !== item.source.version)) blend(item);
   const size = [Math.round(width * ratio), Math.round(height * ratio)];
   if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
-  state.painter.draw(items, seen, state.frame, ratio, hurry);
+  state.painter.draw(items, seen, state.frame, ratio, rough);
   label(items, seen);
   const { yaw, pitch, zoom, pan } = state.camera;
   root.dataset.camera = [yaw, pitch, zoom, ...pan].map((x) => x.toFixed(3)).join(" ");
   root.dataset.frames = ++state.frames;
   root.dataset.playing = moving.map((item) => item.play.name).join(" ");
-  if (moving.some((item) => item.play.paused === undefined)) onward();
+  if (running) onward();
 }
 
-// Whether to draw roughly, fewer pixels and triangles: on a machine that was too slow for smooth motion with all, as one
-// without a graphics card is, while something moves. When all has come to rest it is drawn once more, well.
-function late() {
-  const now = performance.now(), gap = now - (state.drawn ?? -1e9), moves = gap < 300;
+// Whether to draw roughly, fewer pixels and triangles: while something moves, on a machine whose pictures come late again
+// and again, as without a graphics card. When all has come to rest it is drawn once more, well.
+function late(playing) {
+  const now = performance.now(), moves = playing || state.asking - (state.drawn ?? -1e9) < 300;
+  state.lateness = clamp((state.lateness ?? 0) + (now - state.asking > 45 ? 1 : -1), 0, 8);
+  state.slow ||= state.lateness >= 4;
   state.drawn = now;
-  if (moves) state.gap = 0.8 * (state.gap ?? 25) + 0.2 * gap;
-  state.slow ||= state.gap > 45;
   clearTimeout(state.rest);
-  if (state.slow && moves) state.rest = setTimeout(invalidate, 300);
-  root.dataset.rough = state.slow && moves ? "1" : "";
-  return state.slow && moves;
+  const rough = Boolean(state.slow && moves);
+  if (rough) state.rest = setTimeout(invalidate, 400);
+  root.dataset.rough = rough ? "1" : "";
+  return rough;
 }
 
 // Items that play a clip, in the pose that is due.

@@ -107,7 +107,7 @@ void main() {
 function webgl(gl) {
   const programs = [MESH, ROD, FLOOR].map(link), made = new Map();
   const plane = gl.createVertexArray(), soft = gl.createTexture();
-  let shadowOf = "";
+  let shadowOf = "", shadowless = 0;
 
   function link([vertex, fragment]) {
     const it = gl.createProgram(), places = {};
@@ -183,14 +183,14 @@ function webgl(gl) {
   function ground(items, lens, { centre, floor, reach }, rough) {
     const now = [centre, floor, reach, ...items.map((item) => item.version)].join();
     gl.bindTexture(gl.TEXTURE_2D, soft);
-    if (now !== shadowOf && !(rough && shadowOf)) { // a shadow may lag
+    if (now !== shadowOf && !(rough && shadowless++ < 5)) { // where time is short it lags a little
       const cells = shadow(items, centre, floor, reach / 2);
       gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
       gl.texImage2D(gl.TEXTURE_2D, 0, gl.R8, CELLS, CELLS, 0, gl.RED, gl.UNSIGNED_BYTE, cells);
       gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_S, gl.CLAMP_TO_EDGE);
       gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE);
       gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.LINEAR);
-      shadowOf = now;
+      [shadowOf, shadowless] = [now, 0];
     }
     const ink = (getComputedStyle(root).color.match(/[\d.]+/g) ?? [128, 128, 128]).slice(0, 3).map((c) => c / 255);
     const dark = document.body.classList.contains("dark") ? 0.8 : 0.5, tens = 10 ** Math.floor(Math.log10(reach / 2.5));
@@ -213,6 +213,7 @@ function webgl(gl) {
     gl.enable(gl.DEPTH_TEST);
     gl.depthFunc(gl.LEQUAL);
     gl.enable(gl.POLYGON_OFFSET_FILL);
+    gl.polygonOffset(0, 0);
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
     const far = (item) => Math.hypot(...item.at.map((x, i) => x - lens.eye[i]));
@@ -252,18 +253,18 @@ function shadow(items, centre, floor, reach) {
 
 function sketch(pen) {
   const tone = (c, light) => `rgb(${c.map((x) => Math.round(Math.min(x * light, 255))).join()})`;
-  function draw(items, lens, frame, ratio) {
+  function draw(items, lens, frame, ratio, rough) {
     const marks = [];
     for (const item of items) {
       const { at, colors } = item, hue = (v) => (colors ? [...colors.subarray(3 * v, 3 * v + 3)] : item.color);
       const put = (p, k) => lens.project([p[k] + at[0], p[k + 1] + at[1], p[k + 2] + at[2]]);
       const seen = item.faces && Array.from({ length: item.now.length / 3 }, (_, v) => put(item.now, 3 * v));
-      const count = item.faces?.length ?? 0, stride = 3 * Math.ceil(count / 180_000); // rather holes than a long wait
+      const faces = (rough && item.coarse) || item.faces, count = faces?.length ?? 0, stride = 3 * Math.ceil(count / 180_000); // rather holes than a long wait
       for (let f = 0; f < count; f += stride) {
-        const [a, b, c] = [seen[item.faces[f]], seen[item.faces[f + 1]], seen[item.faces[f + 2]]];
-        const n = [0, 1, 2].map((k) => [0, 1, 2].reduce((sum, i) => sum + item.normals[3 * item.faces[f + i] + k], 0));
+        const [a, b, c] = [seen[faces[f]], seen[faces[f + 1]], seen[faces[f + 2]]];
+        const n = [0, 1, 2].map((k) => [0, 1, 2].reduce((sum, i) => sum + item.normals[3 * faces[f + i] + k], 0));
         const lean = (dot(n, lens.toLight) * Math.sign(dot(n, lens.back))) / (Math.hypot(...n) || 1);
-        const colour = tone(hue(item.faces[f]), 0.5 + 0.55 * Math.max(lean, 0));
+        const colour = tone(hue(faces[f]), 0.5 + 0.55 * Math.max(lean, 0));
         marks.push([(a[2] + b[2] + c[2]) / 3, [a, b, c], 0.7, colour, item.opacity]);
       }
       const spans = item.pairs ? rods(item) : [], dye = item.pairs && colors && dyes(item);

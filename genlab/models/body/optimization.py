@@ -88,7 +88,7 @@ class OptimizationFit(Fitter, Model):
         which = torch.multinomial(self.log_weights.exp().cpu(), n, replacement=True, generator=generator)
         white = torch.randn(n, TURNING, generator=generator)
         means, whitening = self.means.cpu()[which], self.whitening.cpu()[which]
-        off = torch.linalg.solve(whitening.transpose(1, 2), white[..., None])[..., 0]  # Sigma = (W W^T)^-1
+        off = torch.linalg.solve(whitening.float().transpose(1, 2), white[..., None])[..., 0]  # Sigma = (W W^T)^-1
         return torch.nn.functional.pad((means + spread * off).unflatten(1, (-1, 3)), (0, 0, 1, 0)).to(self.device)
 
     def energy(self, theta: Float[Tensor, "B U"], observed: Observed, prior: float = 1.0) -> Float[Tensor, " B"]:

@@ -90,7 +90,7 @@ class SMPL(Model):
     betas: (B, n) for any n up to the config's, missing ones are 0. pose: each joint's rotation against its parent, as
     axis-angle in radians (B, J, 3) or (B, 3 J), matrices (B, J, 3, 3) or 6D (B, J, 6), a matrix's first two rows.
     transl: (B, 3), metres. One shape goes with a batch of poses, and the other way round. Raises ValueError for all
-    else, NaN and infinity too, and for matrices that are no rotations unless they are being learned.
+    else, NaN and infinity too, and for matrices and 6D that are no rotations unless they are being learned.
     """
 
     config: SMPLConfig
@@ -218,7 +218,8 @@ class SMPL(Model):
         if sum((0 * x.detach()).sum() for x in given.values()).item() != 0:  # 0 * NaN and 0 * infinity are NaN
             wrong = [name for name, x in given.items() if not x.isfinite().all()]
             raise ValueError(f"{' and '.join(wrong)} holds NaN or infinity")
-        if rigid and R is pose and not R.requires_grad:  # while they are learned they may be on their way
+        may_fail = pose.shape[1:] in ((J, 6), (J, 3, 3))  # an axis-angle is a rotation always
+        if rigid and may_fail and not R.requires_grad:  # while they are learned they may be on their way
             _check_rotations(R)
         return betas, R.expand(B, -1, -1, -1), transl
 
