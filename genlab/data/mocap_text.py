@@ -138,11 +138,11 @@ def clip_of(
         R2, root2 = pose(rows[(lower + 1).clamp_max(len(rows) - 1)])
         R = R @ axis_angle_to_matrix(matrix_to_axis_angle(R.mT @ R2) * part[:, None, None])
         root = root + (root2 - root) * part[:, None]
-    if not R.isfinite().all():
-        raise line.wrong("an angle is beyond all measure")
     for what, places in {"a bone": offsets, "the way of the root": root}.items():
         if not places.abs().amax() < MOST_METRES:
             raise line.wrong(f"{what} is longer than {MOST_METRES:g} metres")
+    if not R.isfinite().all():
+        raise line.wrong("an angle is beyond all measure")
     return Clip(
         file, *who, fps=FPS, joint_names=tuple(names), parents=tuple(parents),
         offsets=offsets.float(), rotations=matrix_to_axis_angle(R).float(), root=root.float(),

@@ -230,9 +230,7 @@ function move({ yaw = 0, pitch = 0, zoom = 1, pan = [0, 0] }) {
 // -- drawing, when something changed and only then --------------------------------------------------------------------
 
 function invalidate() {
-  if (state.asked) return;
-  state.asking = performance.now();
-  state.asked = requestAnimationFrame(() => {
+  state.asked ||= requestAnimationFrame(() => {
     state.asked = 0;
     try { draw(); } catch (error) { complain(error); }
   });
@@ -256,13 +254,15 @@ function draw() {
   if (running) onward();
 }
 
-// Whether to draw roughly, fewer pixels and triangles: while something moves, on a machine whose pictures come late again
-// and again, as without a graphics card. When all has come to rest it is drawn once more, well.
+// Whether to draw roughly, fewer pixels and triangles: while something moves, on a machine that again and again takes long
+// until it could draw the next picture, as without a graphics card. Once all has come to rest it is drawn well.
 function late(playing) {
-  const now = performance.now(), moves = playing || state.asking - (state.drawn ?? -1e9) < 300;
-  state.lateness = clamp((state.lateness ?? 0) + (now - state.asking > 45 ? 1 : -1), 0, 8);
-  state.slow ||= state.lateness >= 4;
-  state.drawn = now;
+  const now = performance.now(), moves = playing || now - (state.ready ?? -1e9) < 300;
+  requestAnimationFrame(() => {
+    state.ready = performance.now();
+    state.lateness = clamp((state.lateness ?? 0) + (state.ready - now > 45 ? 1 : -1), 0, 8);
+    state.slow ||= state.lateness >= 4;
+  });
   clearTimeout(state.rest);
   const rough = Boolean(state.slow && moves);
   if (rough) state.rest = setTimeout(invalidate, 400);
