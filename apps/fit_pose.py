@@ -52,10 +52,10 @@ NOTICE = """
 ## What to notice
 - The learned descent is done before the ordinary one has taken a handful of steps. Its first guess (step 0) is a plain
   regression; each step reads the gradient of the error and mends what the guess got wrong.
-- Noisy dots are met more closely by two hundred steps of ordinary descent, and that is no gain: compare the two charts,
-  and turn the bodies. On a walk both end near the body; waving or squatting, and under noise, the learned steps mostly
-  end nearer. With arms stretched up, which neither has seen much of, both are off. A picture says nothing of depth; what
-  fills the gap is what each has learned of poses.
+- Noisy dots are met more closely by two hundred steps of ordinary descent, and that is no gain: compare the two
+  charts, and turn the bodies. On a walk both end near the body; waving or squatting, and under noise, the learned steps
+  mostly end nearer. With arms stretched up, which neither has seen much of, both are off. A picture says nothing of
+  depth; what fills the gap is what each has learned of poses.
 - Without a prior the descent follows every dot, noise included, into poses that no body takes.
 - Hide joints: what is not seen comes from experience alone.
 """
