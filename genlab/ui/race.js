@@ -93,12 +93,12 @@ function chart(figure, i) {
     parts.push("</g>");
     ends.push({ lane, x: sx(last.ms) + 8, y: sy(last.errors[i]) + 4, text: `${about.words[lane]} ${digits(last.errors[i])}`, last });
   }
+  const words = ends.map(({ lane, last }) => `${about.words[lane]} ends at ${digits(last.errors[i])} after ${clock(last.ms)}`);
   ends.sort((a, b) => a.y - b.y); // words at the ends of lines keep apart
   ends.forEach((end, k) => { if (k && end.y - ends[k - 1].y < 15 && Math.abs(end.x - ends[k - 1].x) < 80) end.y = ends[k - 1].y + 15; });
   for (const { lane, x, y, text } of ends) parts.push(`<text class="name gl-lane-${lane}" x="${x}" y="${Math.min(y, HEIGHT - BOTTOM - 2)}">${escape(text)}</text>`);
   parts.push(`<line class="gl-cursor" x1="${sx(state.at)}" x2="${sx(state.at)}" y1="${TOP}" y2="${HEIGHT - BOTTOM}"/>`);
   svg.innerHTML = parts.join("");
-  const words = ends.map(({ lane, last }) => `${about.words[lane]} ends at ${digits(last.errors[i])} after ${clock(last.ms)}`);
   svg.setAttribute("aria-label", `${about.titles[i]} against time in milliseconds: ${words.join("; ")}.`);
 }
 
