@@ -44,6 +44,7 @@ KNOBS = ui.Knobs(
     seed=ui.Number("Seed", 9, 0, 2**31 - 1, box=True),
 )
 DEFAULTS = KNOBS.defaults() | {"pose": "", "before": ""}
+DRAGGED = [*BETAS, "pose"]
 ELBOW, KNEE = "left_shoulder:-90,0,0;left_elbow:0,-120,0", "left_knee:110,0,0"
 TRY = {  # the lesson in order; what is not named goes back to its default
     "tall and slim": {"b0": 2.0, "b1": 1.5, "motion": "walk"},
@@ -80,6 +81,9 @@ const VEIL = { opacity: 0.15, label: "" }; // its label would stand above the he
 const tell = (mesh, detail) => document.dispatchEvent(new CustomEvent("gl-blend", { detail: { mesh, ...detail } }));
 const betas = (v) => Array.from({ length: 10 }, (_, n) => Number(v[`b${n}`]) || 0);
 let last = null, timer = 0;
+const held = () => last;
+// One value alone, of what is dragged: gradio takes longer to look all of them up than we to draw the body.
+const put = (name, value) => show(Object.keys(DEFAULTS).map((key) => (key === name ? value : last?.[key])));
 
 function show(values) {
   const v = (last = Object.fromEntries(Object.keys(DEFAULTS).map((name, i) => [name, values[i] ?? DEFAULTS[name]])));
@@ -124,7 +128,7 @@ const keep = (on, ...values) => {
 const anew = () => last && show(Object.values(last));
 globalThis.glBody?.ended.abort();
 const seconds = () => Number(document.querySelector(".gl-view")?.dataset.seconds) || 0;
-globalThis.glBody = { show, turn, pick, keep, seconds, ended: new AbortController() };
+globalThis.glBody = { show, put, held, turn, pick, keep, seconds, ended: new AbortController() };
 document.addEventListener("gl-scene", anew, { signal: globalThis.glBody.ended.signal });
 """
 )
@@ -556,18 +560,18 @@ def lesson(app: gr.Blocks) -> None:
     state = [made[name] for name in DEFAULTS]
     panels = [view, sizes, law, code]
 
-    def known(values) -> dict:
-        return clean(dict(zip(DEFAULTS, values, strict=True)))
+    def known(held) -> dict:
+        return clean(held if isinstance(held, dict) else {})
 
-    def measure(path, *values):
-        knobs, body = known(values), OWN[path]
+    def measure(path, held):
+        knobs, body = known(held), OWN[path]
         found, then = facts(body, knobs), before_of(knobs)
         shown = ui.Scene.update({}, alt=alt(knobs, found), status=legend(knobs))
         return shown, fact_list(found, then and facts(body, then))
 
-    def follow(path, *values):
-        knobs = known(values)
-        return *measure(path, *values), equation(knobs, OWN[path]), python(knobs, OWN[path], path)
+    def follow(path, held):
+        knobs = known(held)
+        return *measure(path, knobs), equation(knobs, OWN[path]), python(knobs, OWN[path], path)
 
     def restore(request: gr.Request):
         """The state that the link asks for."""
@@ -595,14 +599,14 @@ def lesson(app: gr.Blocks) -> None:
         return seed, *person(seed).values()
 
     def save(kind):
-        def make(path, seconds, *values):
-            return export(OWN[path], known(values), kind, KNOBS_TIME.clean(seconds))["path"]
+        def make(path, held, seconds):
+            return export(OWN[path], known(held), kind, KNOBS_TIME.clean(seconds))["path"]
 
         return make
 
-    def load_own(path, *values):
+    def load_own(path, held):
         """The visitor's own body on the stage, with what of the pose its joints can take; or a sentence why not."""
-        path, knobs = limits.text(path), known(values)
+        path, knobs = limits.text(path), known(held)
         try:
             body = OWN.again(path)
             shown, bends = scene(path), bending(path)
@@ -617,15 +621,22 @@ def lesson(app: gr.Blocks) -> None:
         held = [menu, pose_text(turns, names), "|".join(parts), *turns.get(joint, [0, 0, 0])]
         return shown, bends, path, *held, f"On the stage: {about}"
 
-    quick = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    # At each step of a call gradio tells all its inputs and outputs, and copies what they hold. That this leaves time
+    # to draw while a slider is dragged, one input brings what the page's script holds, and only the stage is told.
+    every = gr.JSON(visible="hidden")
+    asks = {"inputs": [own, every], "js": "(path) => [path, globalThis.glBody?.held()]"}
+    quick = {"queue": False, "show_progress": "hidden", "show_progress_on": view, "api_visibility": "private"}
     latest = quick | {"trigger_mode": "always_last"}
     here = {"queue": False, "api_visibility": "private"}  # in the page alone
     turns = [made[axis] for axis in AXES]
-    gr.on([component.change for component in state], None, state, None, js=SHOW, **here)
-    gr.on([made[name].change for name in BETAS], measure, [own, *state], panels[:2], **latest)
+    gr.on([made[name].change for name in DEFAULTS if name not in DRAGGED], None, state, None, js=SHOW, **here)
+    for name in DRAGGED:
+        js = f"(value) => {{ globalThis.glBody?.put({json.dumps(name)}, value); }}"
+        made[name].change(None, made[name], None, js=js, **here)
+    gr.on([made[name].change for name in BETAS], measure, outputs=panels[:2], **asks, **latest)
     settled = [made[name].release for name in BETAS]
     settled += [made[name].change for name in DEFAULTS if name not in BETAS and name != "seed"]
-    gr.on(settled, follow, [own, *state], panels, **latest)
+    gr.on(settled, follow, outputs=panels, **asks, **latest)
     js = "(joint, x, y, z, pose) => globalThis.glBody.turn(joint, x, y, z, pose)"
     gr.on([turn.input for turn in turns], None, [made["joint"], *turns, pose], [pose, made["motion"]], js=js, **here)
     js = "(joint, pose) => globalThis.glBody.pick(joint, pose)"
@@ -638,14 +649,15 @@ def lesson(app: gr.Blocks) -> None:
     for name, chip in frame.chips.items():
         starts.append(chip.click(suggestion(TRY[name]), made["seed"], [*state, *turns], **quick))
     for start in starts:
-        start.then(follow, [own, *state], panels, **quick)
+        shown = start.then(None, state, None, js=SHOW, **here)  # what is folded away does not tell that it changed
+        shown.then(follow, outputs=panels, **asks, **quick)
     queued = quick | {"queue": True, "concurrency_limit": 2, "concurrency_id": "body_shape"}  # as the endpoints
     for kind, button in saves.items():
         made_file = button.click(
             save(kind),
-            [own, gr.Number(0, visible="hidden", label="seconds"), *state],
+            [own, every, gr.Number(0, visible="hidden", label="seconds")],
             download,
-            js="(path, _, ...values) => [path, globalThis.glBody.seconds(), ...values]",
+            js="(path) => [path, globalThis.glBody.held(), globalThis.glBody.seconds()]",
             **queued,
         )
         made_file.then(None, js="() => document.querySelector('#gl-body-file').click()", **here)
@@ -653,12 +665,14 @@ def lesson(app: gr.Blocks) -> None:
         more = gr.State()
         for button, where in ((load, path), (back, gr.State(""))):
             held = [made["joint"], pose, before, *turns]
-            loading = button.click(load_own, [where, *state], [view, more, own, *held, said], **quick)
-            loading.then(lambda bends: bends, more, view, **quick).then(follow, [own, *state], panels, **quick)
+            own_asks = asks | {"inputs": [where, every]}
+            loading = button.click(load_own, outputs=[view, more, own, *held, said], **own_asks, **quick)
+            loading.then(lambda bends: bends, more, view, **quick).then(follow, outputs=panels, **asks, **quick)
     opening = app.load(restore, None, [*state, *turns], **quick)
     opening.then(None, state, None, js=SHOW, **here)
     arriving = app.load(arrive, None, view, **quick)
-    arriving.then(introduce, None, [view, source, card], **quick).then(follow, [own, *state], panels, **quick)
+    known_all = arriving.then(introduce, None, [view, source, card], **quick).then(None, state, None, js=SHOW, **here)
+    known_all.then(follow, outputs=panels, **asks, **quick)
 
 
 KINDS = ("glb", "obj", "npz")

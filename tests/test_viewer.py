@@ -464,33 +464,100 @@ def test_a_slider_blends_without_the_server(visit):
     assert red(now).sum() > 1.5 * red(before).sum() and asked == []
 
 
+WATCH = """
+globalThis.drawn = []; globalThis.sent = [];
+const { drawElements, bufferData, bufferSubData } = WebGL2RenderingContext.prototype;
+Object.assign(WebGL2RenderingContext.prototype, {
+  drawElements(mode, count, ...more) { drawn.push(count); return drawElements.call(this, mode, count, ...more); },
+  bufferData(...all) { note(all[1]); return bufferData.apply(this, all); },
+  bufferSubData(...all) { note(all[2]); return bufferSubData.apply(this, all); },
+});
+function note(data) { if (data instanceof Float32Array) sent.push(Array.from(data)); }
+"""
+STRAIN = """async (steps) => {
+  const view = document.querySelector(".gl-view"), seen = [];
+  for (const orders of steps) {
+    sent.length = 0;
+    for (const detail of orders) document.dispatchEvent(new CustomEvent("gl-blend", { detail }));
+    for (const began = performance.now(); performance.now() - began < 60; ); // the page is busy
+    await new Promise(requestAnimationFrame);
+    seen.push([view.dataset.rough, view.querySelector("canvas").width, drawn.at(-1), [...sent]]);
+  }
+  sent.length = 0;
+  return seen;
+}"""
+
+
 @pytest.mark.browser
 def test_a_slow_machine_draws_roughly_while_something_moves(visit):
     """Pictures come late again and again: fewer pixels and the coarse triangles, until all has come to rest."""
-    page = visit()
-    page.evaluate(
-        "() => { const real = WebGL2RenderingContext.prototype.drawElements; globalThis.drawn = [];"
-        " WebGL2RenderingContext.prototype.drawElements = function (mode, count, ...more) {"
-        " drawn.push(count); return real.call(this, mode, count, ...more); }; }"
-    )
+    page = visit(WATCH)
     coarse = sphere(rings=24)[1][::7]
     bump = np.where(VERTICES[:, 1:2] > 0, 0.2 * VERTICES, 0)[None]
     send(page, ui.Scene("A ball.").mesh("ball", VERTICES, FACES, coarse=coarse, directions=bump, colors=SIDES).value())
     before, wide = seen(page), page.evaluate("document.querySelector('.gl-view canvas').width")
-    rough = page.evaluate(
-        "async () => { const view = document.querySelector('.gl-view'), seen = [];"
-        " for (let i = 0; i < 20; i++) {"
-        " document.dispatchEvent(new CustomEvent('gl-blend', { detail: { mesh: 'ball', weights: [i / 20] } }));"
-        " for (const began = performance.now(); performance.now() - began < 60; );"  # the page is busy
-        " await new Promise(requestAnimationFrame);"
-        " seen.push([view.dataset.rough, view.querySelector('canvas').width, drawn.at(-1)]); } return seen; }"
-    )
-    rough = [[width, count] for is_rough, width, count in rough if is_rough]
+    rough = page.evaluate(STRAIN, [[{"mesh": "ball", "weights": [i / 20]}] for i in range(20)])
+    rough = [[width, count] for is_rough, width, count, _ in rough if is_rough]
     assert rough and [count for _, count in rough] == [coarse.size] * len(rough)
     assert rough[0][0] == pytest.approx(0.7 * wide, abs=1)
     blend(page, [0.0])
     page.locator(".gl-view[data-rough='']").wait_for()
     assert same(seen(page), before), "at rest it is drawn well again"
+    assert page.evaluate("drawn.at(-1)") == FACES.size
+
+
+LOWER = VERTICES[FACES][..., 1].max(axis=1) < -0.2
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("coarse", "turned"),
+    [(np.concatenate([FACES[LOWER], FACES[~LOWER][::25]]), 1), (FACES[~LOWER][::25], 0)],
+    ids=["posed", "on vertices that the coarse triangles lack"],
+)
+def test_few_vertices_are_where_all_would_be(visit, coarse, turned):
+    """A body, a copy and the bones, drawn roughly: nothing sinks or jumps when all of it is drawn again."""
+    import torch
+
+    body, betas, turns = limb()
+    shapes = [betas[0].tolist() if turned else [0.5, 0.0], [0.3, -0.2 * turned]]
+    poses = [turned * turns, 0.5 * turned * turns]
+    few = np.unique(np.append(coarse, np.flatnonzero(VERTICES[:, 1] < -0.5 + 1 / 300)))
+    assert len(few) < 0.75 * len(VERTICES)
+    look = {"rig": ui.Rig.of(body, betas=2), "directions": np.moveaxis(body.shapedirs.numpy(), 2, 0)}
+    scene = ui.Scene("", name="few").mesh("limb", VERTICES, FACES, coarse=coarse, colors=SIDES, **look)
+    scene.copy("copy", "limb", at=(1.2, 0, 0), label="copy").bones("bones", "limb")
+    page = visit(WATCH)
+    send(page, scene.value())
+
+    def orders(much: float) -> list[dict]:
+        return [
+            {"mesh": name, "weights": [much * w for w in shape], "pose": (much * pose).flatten().tolist()}
+            for name, shape, pose in zip(("limb", "copy"), shapes, poses, strict=True)
+        ]
+
+    steps = page.evaluate(STRAIN, [orders(i / 19) for i in range(20)])
+    assert steps[-1][0] == "1" and steps[-1][2] == coarse.size
+    rough = [np.array(array) for array in steps[-1][3]]
+    seen(page)
+    full = [np.array(array) for array in page.evaluate("sent.slice(-5)")]
+    for arrays, count in ((rough, len(few)), (full, len(VERTICES))):
+        assert [len(array) for array in arrays[:2] + arrays[2:4]] == [3 * count] * 4, "points and normals of each"
+    for n, (shape, pose) in enumerate(zip(shapes, poses, strict=True)):
+        with torch.no_grad():
+            there = body(torch.tensor([shape]), pose).vertices[0].numpy()
+        points, normals, exact = (
+            rough[2 * n].reshape(-1, 3),
+            rough[2 * n + 1].reshape(-1, 3),
+            full[2 * n].reshape(-1, 3),
+        )
+        assert exact == pytest.approx(there - [0, there[:, 1].min(), 0], abs=2e-4), "the law"
+        assert points == pytest.approx(exact[few], abs=1e-6)
+        corners = exact[coarse]
+        across, sums = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), np.zeros_like(exact)
+        np.add.at(sums, coarse, across[:, None])
+        assert normals == pytest.approx(sums[few], abs=1e-6)
+    assert rough[4] == pytest.approx(full[4], abs=1e-6), "the bones too"
     assert page.evaluate("drawn.at(-1)") == FACES.size
 
 

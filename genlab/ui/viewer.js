@@ -80,7 +80,7 @@ async function change(item, news) {
   const count = (next.scales ?? item.scales).length, weights = news.weights ?? item.weights;
   if (news.rig) next.rig = await unpackRig(news.rig, length / 3, count, item.rig);
   check(numbers(weights, count), `${named} takes ${count} weights, all of them numbers.`);
-  return () => Object.assign(item, next, { weights, stale: true });
+  return () => Object.assign(item, next, { weights, thin: null, asked: ++versions });
 }
 
 async function create(about, others, clips) {
@@ -120,12 +120,51 @@ function follower(item, { kind }, source) {
   return item;
 }
 
+// What is drawn of an item: all of it, or where time is short its thin twin.
+const drawn = (item) => (state.rough && item.coarse ? (item.thin ??= thin(item)) : item);
+const stale = (item) => item.done !== item.asked || (item.bones && item.seen !== drawn(item.source).version);
+
+// An item of its coarse triangles and their vertices alone. What it does not own (weights, pose, place) is the item's,
+// so it does what that is told. Soles are in it whole: their lowest vertex stands on the floor, and without it all would
+// sink a little.
+function thin(item) {
+  const own = { now: null, normals: null, coarse: null, done: null };
+  const tint = { get: () => item.colors && gather(item.colors, few, count, 3) };
+  const count = item.base.length / 3, source = item.source && drawn(item.source), few = source?.few ?? fewer(item);
+  const twin = Object.assign(Object.create(item, { colors: tint }), own, { few });
+  if (source) return Object.assign(twin, { source, base: source.base, faces: source.faces });
+  const { base, coarse, directions, rig } = item, place = new Uint32Array(count);
+  few.forEach((v, i) => (place[v] = i));
+  Object.assign(twin, { base: gather(base, few, count, 3), faces: coarse.map((v) => place[v]) });
+  if (directions) twin.directions = gather(directions, few, count, 3);
+  if (rig) twin.rig = { ...rig };
+  for (const [key, columns] of [["follow", 1], ["share", 1], ["bends", 1], ["bending", 27]])
+    if (rig?.[key]) twin.rig[key] = gather(rig[key], few, count, columns);
+  return twin;
+}
+
+function fewer({ base, coarse, rig }) {
+  const few = new Set(coarse), ys = base.filter((_, i) => i % 3 === 1);
+  const [low, high] = [Math.min, Math.max].map((most) => ys.reduce((a, b) => most(a, b)));
+  if (rig) ys.forEach((y, v) => { if (y - low < (high - low) / 300) few.add(v); });
+  return Uint32Array.from(few).sort();
+}
+
+// The rows of `few` out of an array that has `count` rows, or so many again and again.
+function gather(array, few, count, columns) {
+  const out = new array.constructor((array.length / count) * few.length);
+  let at = 0;
+  for (let block = 0; block < array.length; block += count * columns)
+    for (const v of few) for (let k = 0; k < columns; k++) out[at++] = array[block + columns * v + k];
+  return out;
+}
+
 // Where the vertices are now, base + sum of weights times directions, and the normals: sums over each vertex's faces,
 // as long as twice the area. A shader could do the former, but the latter need it here; both take a few milliseconds.
 function blend(item) {
   if (item.bones) {
-    const { places: now, at, version: seen } = item.source;
-    Object.assign(item, { now, at, seen, stale: false, version: ++versions });
+    const { places: now, at, version: seen } = drawn(item.source);
+    Object.assign(item, { now, at, seen, done: item.asked, version: ++versions });
     return;
   }
   const { base, directions, scales, rig } = item.source ?? item, { faces } = item;
@@ -146,7 +185,7 @@ function blend(item) {
     out[b] += x; out[b + 1] += y; out[b + 2] += z;
     out[c] += x; out[c + 1] += y; out[c + 2] += z;
   }
-  item.stale = false;
+  item.done = item.asked;
   item.version = ++versions;
 }
 
@@ -156,12 +195,14 @@ function blend(item) {
 function room(items) {
   items = items.filter((item) => !item.hidden);
   const low = [Infinity, Infinity, Infinity], high = [-Infinity, -Infinity, -Infinity];
-  for (const { now, at } of items)
-    for (let i = 0; i < now.length; i++) {
-      const k = i % 3, x = now[i] + at[k];
+  for (const item of items) {
+    if (stale(item)) blend(item);
+    for (let i = 0; i < item.now.length; i++) {
+      const k = i % 3, x = item.now[i] + item.at[k];
       if (x < low[k]) low[k] = x;
       if (x > high[k]) high[k] = x;
     }
+  }
   return items.length ? [low, high] : [[-1, 0, -1], [1, 2, 1]];
 }
 
@@ -239,10 +280,10 @@ function invalidate() {
 function draw() {
   const width = stage.clientWidth, height = stage.clientHeight, fine = Math.min(window.devicePixelRatio || 1, 2);
   if (!state.scene || !width || !height || ended.signal.aborted || find("img")) return;
-  const items = [...state.items.values()].filter((item) => !item.hidden), canvas = find("canvas");
   const moving = playing(), seen = lens(width, height), running = moving.some((item) => item.play.paused === undefined);
-  const rough = late(running), ratio = rough ? 0.7 * fine : fine;
-  for (const item of items) if (item.stale || (item.bones && item.seen !== item.source.version)) blend(item);
+  const rough = (state.rough = late(running)), ratio = rough ? 0.7 * fine : fine, canvas = find("canvas");
+  const items = [...state.items.values()].filter((item) => !item.hidden).map(drawn);
+  for (const item of items) if (stale(item)) blend(item);
   const size = [Math.round(width * ratio), Math.round(height * ratio)];
   if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
   state.painter.draw(items, seen, state.frame, ratio, rough);
@@ -254,8 +295,8 @@ function draw() {
   if (running) onward();
 }
 
-// Whether to draw roughly, fewer pixels and triangles: while something moves, on a machine that again and again takes long
-// until it could draw the next picture, as without a graphics card. Once all has come to rest it is drawn well.
+// Whether to draw roughly, fewer pixels, vertices and triangles: while something moves, on a machine that again and again
+// takes long until it could draw the next picture, as without a graphics card. At rest all is drawn well.
 function late(playing) {
   const now = performance.now(), moves = playing || now - (state.ready ?? -1e9) < 300;
   requestAnimationFrame(() => {
@@ -275,7 +316,7 @@ function playing() {
   const moving = [...state.items.values()].filter((item) => item.play && !item.hidden);
   for (const item of moving) {
     const { clip, since, paused } = item.play, seconds = (paused ?? performance.now() - since) / 1000;
-    Object.assign(item, { pose: posed(clip, seconds), stale: true });
+    Object.assign(item, { pose: posed(clip, seconds), asked: ++versions });
     root.dataset.seconds = seconds.toFixed(3);
   }
   return moving;
@@ -370,7 +411,8 @@ async function update(value) {
     applied.push(await change(state.items.get(name), news));
   }
   for (const apply of applied) apply();
-  for (const item of state.items.values()) item.stale ||= item.source?.stale;
+  for (const item of state.items.values())
+    if (value.update[item.source?.name]) Object.assign(item, { thin: null, asked: ++versions });
 }
 
 // The picture that the server sent along, in place of a drawing of our own.
@@ -468,7 +510,7 @@ listen(document, "gl-blend", (event) => {
   let box = seen;
   try {
     check(!box || (box.length === 2 && box.every((corner) => numbers(corner, 3))), "The box is none.");
-    Object.assign(item, { weights: next, stale: true }, act(item, more, state.clips));
+    Object.assign(item, { weights: next, asked: ++versions }, act(item, more, state.clips));
     if (focus) box = around(item, focus);
   } catch (error) {
     scolded = true;

@@ -153,14 +153,14 @@ function webgl(gl) {
     else {
       fill(gpu, "points", item.now, gl.ARRAY_BUFFER, [[0, 3, 0, 0]]);
       fill(gpu, "normals", item.normals, gl.ARRAY_BUFFER, [[1, 3, 0, 0]]);
-      for (const key of ["coarse", "faces"]) if (item[key] && !gpu[key]) fill(gpu, key, item[key], gl.ELEMENT_ARRAY_BUFFER);
+      if (!gpu.faces) fill(gpu, "faces", item.faces, gl.ELEMENT_ARRAY_BUFFER);
     }
     if (item.colors) fill(gpu, "colors", gpu.rods ? dyes(item) : item.colors, gl.ARRAY_BUFFER, [[2, 3, 0, 0]]);
     if (gpu.rods) gpu.count = item.pairs.length / 2 + (item.size > 0 ? item.now.length / 3 : 0);
     gpu.version = item.version;
     return gpu;
   }
-  function paint(item, lens, ratio, rough) {
+  function paint(item, lens, ratio) {
     const gpu = upload(item), { matrices, width, height } = lens;
     gl.vertexAttrib3f(2, ...item.color.map((c) => c / 255));
     if (gpu.rods) {
@@ -170,14 +170,12 @@ function webgl(gl) {
       return gl.disable(gl.SAMPLE_ALPHA_TO_COVERAGE);
     }
     use(programs[0], { ...matrices, at: item.at, opacity: item.opacity, smoothed: item.smooth === false ? 0 : 1 });
-    const key = rough && item.coarse ? "coarse" : "faces";
-    const kind = item[key] instanceof Uint16Array ? gl.UNSIGNED_SHORT : gl.UNSIGNED_INT;
-    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, gpu[key]);
+    const kind = item.faces instanceof Uint16Array ? gl.UNSIGNED_SHORT : gl.UNSIGNED_INT;
     const clear = item.opacity < 1, passes = clear ? [false, true] : [true]; // depth first, then only what is in front
     gl.polygonOffset(clear ? 1 : 0, clear ? 32 : 0); // a veil gives way where it lies on something solid
     for (const coloured of passes) {
       gl.colorMask(coloured, coloured, coloured, coloured);
-      gl.drawElements(gl.TRIANGLES, item[key].length, kind, 0);
+      gl.drawElements(gl.TRIANGLES, item.faces.length, kind, 0);
     }
   }
   function ground(items, lens, { centre, floor, reach }, rough) {
@@ -202,7 +200,7 @@ function webgl(gl) {
     gl.depthMask(true);
   }
   function forget(item, gpu) {
-    for (const key of ["points", "normals", "faces", "coarse", "colors"]) gl.deleteBuffer(gpu[key] ?? null);
+    for (const key of ["points", "normals", "faces", "colors"]) gl.deleteBuffer(gpu[key] ?? null);
     gl.deleteVertexArray(gpu.vao);
     made.delete(item);
   }
@@ -217,10 +215,10 @@ function webgl(gl) {
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
     const far = (item) => Math.hypot(...item.at.map((x, i) => x - lens.eye[i]));
-    for (const item of items) if (item.opacity >= 1) paint(item, lens, ratio, rough);
+    for (const item of items) if (item.opacity >= 1) paint(item, lens, ratio);
     if (frame.floor !== false) ground(items, lens, frame, rough);
     const clear = items.filter((item) => item.opacity < 1).sort((a, b) => far(b) - far(a));
-    for (const item of clear) paint(item, lens, ratio, rough);
+    for (const item of clear) paint(item, lens, ratio);
   }
   return { kind: "webgl2", draw, end: () => gl.getExtension("WEBGL_lose_context")?.loseContext() };
 }
@@ -253,13 +251,14 @@ function shadow(items, centre, floor, reach) {
 
 function sketch(pen) {
   const tone = (c, light) => `rgb(${c.map((x) => Math.round(Math.min(x * light, 255))).join()})`;
-  function draw(items, lens, frame, ratio, rough) {
+  function draw(items, lens, frame, ratio) {
     const marks = [];
     for (const item of items) {
       const { at, colors } = item, hue = (v) => (colors ? [...colors.subarray(3 * v, 3 * v + 3)] : item.color);
       const put = (p, k) => lens.project([p[k] + at[0], p[k + 1] + at[1], p[k + 2] + at[2]]);
       const seen = item.faces && Array.from({ length: item.now.length / 3 }, (_, v) => put(item.now, 3 * v));
-      const faces = (rough && item.coarse) || item.faces, count = faces?.length ?? 0, stride = 3 * Math.ceil(count / 180_000); // rather holes than a long wait
+      const { faces } = item, count = faces?.length ?? 0;
+      const stride = 3 * Math.ceil(count / 180_000); // rather holes than a long wait
       for (let f = 0; f < count; f += stride) {
         const [a, b, c] = [seen[faces[f]], seen[faces[f + 1]], seen[faces[f + 2]]];
         const n = [0, 1, 2].map((k) => [0, 1, 2].reduce((sum, i) => sum + item.normals[3 * faces[f + i] + k], 0));
