@@ -94,7 +94,7 @@ def test_the_wheel_asks_for_the_light_core_only(wheel):
         re.match(r"[\w-]+", line)[0] for line in re.findall(r"(?m)^Requires-Dist: (.*)$", metadata) if ";" not in line
     }
     assert needed == {"huggingface-hub", "jaxtyping", "numpy", "safetensors", "torch"}
-    assert re.findall(r"(?m)^Provides-Extra: (.*)$", metadata) == ["all", "apps", "body", "dev", "mcp", "train"]
+    assert re.findall(r"(?m)^Provides-Extra: (.*)$", metadata) == ["all", "apps", "body", "clip", "dev", "mcp", "train"]
 
 
 def test_the_installed_wheel_serves_its_models_without_a_network(installed, tmp_path):

@@ -5,6 +5,7 @@
     captions(scenes)                         "a small striped red circle left of a large blue square, on a green field"
     paraphrases(scenes, seed=0)              the same in other words, or with less said; never anything untrue
     negatives(scenes, seed=0)                the caption with one word changed, so that it is wrong
+    contrasts(scenes, seed=0)                paraphrases, each with its own negative
 
 Nothing is read from disk. Some pairs of colour and shape, HELD_OUT, are in no scene of the split "train"; "held_out"
 has one in each scene, and asks whether a model puts together what it knows from elsewhere.
@@ -18,53 +19,20 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-SHAPES = ("circle", "square", "triangle", "star", "heart", "cross")
-COLOURS = {
-    "red": (214, 48, 49),
-    "orange": (240, 132, 36),
-    "yellow": (246, 206, 46),
-    "green": (46, 150, 74),
-    "blue": (44, 96, 204),
-    "purple": (126, 66, 172),
-    "brown": (122, 76, 44),
-    "black": (38, 40, 46),
-}
-TEXTURES = ("plain", "striped", "dotted")
-SIZES = {"small": 0.095, "large": 0.15}  # radius, in widths of the picture
-FIELDS = {  # backgrounds, pale: each colour stands out before each
-    "white": (250, 249, 246),
-    "grey": (208, 212, 218),
-    "green": (205, 232, 200),
-    "blue": (198, 222, 246),
-    "yellow": (250, 238, 188),
-    "pink": (250, 212, 220),
-}
-PLACES = (
-    "in the top left",
-    "at the top",
-    "in the top right",
-    "on the left",
-    "in the middle",
-    "on the right",
-    "in the bottom left",
-    "at the bottom",
-    "in the bottom right",
-)  # cells of a 3 x 3 grid, row by row
-RELATIONS = ("left of", "right of", "above", "below")
-OTHER_WORDS = {
-    "small": ("small", "little", "tiny"),
-    "large": ("large", "big"),
-    "left of": ("left of", "to the left of"),
-    "right of": ("right of", "to the right of"),
-    "above": ("above", "over"),
-    "below": ("below", "under"),
-    "field": ("field", "background"),
-    "striped": ("striped", "stripy"),
-    "dotted": ("dotted", "spotted"),
-}
-MOST = 3  # things in a scene
-# One pair a colour; each shape is in one or two, so all shapes and all colours are well known from elsewhere.
-HELD_OUT = tuple((colour, (2 * colour + colour // 3 + 1) % len(SHAPES)) for colour in range(len(COLOURS)))
+from genlab.data.sentences import (
+    COLOURS,
+    FIELDS,
+    HELD_OUT,
+    MOST,
+    OTHER_WORDS,
+    PLACES,
+    RELATIONS,
+    SHAPES,
+    SIZES,
+    TEXTURES,
+)
+from genlab.data.sentences import vocabulary as vocabulary
+
 SPLITS = ("train", "held_out", "any")
 
 
@@ -281,7 +249,10 @@ PALE = {"striped": _stripes, "dotted": _dots}
 # -- words -------------------------------------------------------------------------------------------------------------
 
 KINDS = ("shape", "colour", "texture", "size", "relation", "place", "field")  # of words, and of mistakes
-OPPOSITE = {"relation": {"left": "right", "above": "below"}, "place": {"left": "right", "top": "bottom"}}
+OPPOSITE = {
+    "relation": {"left": "right", "above": "below", "over": "under"},
+    "place": {"left": "right", "top": "bottom"},
+}
 OPPOSITE = {kind: pairs | {b: a for a, b in pairs.items()} for kind, pairs in OPPOSITE.items()}
 CHOICES = {
     "shape": SHAPES,
@@ -309,22 +280,20 @@ def negatives(scenes: Scenes, seed: int | np.random.Generator = 0, kind: str | N
     rng, out = np.random.default_rng(seed), []
     for number, one in enumerate(_rows(scenes)):
         words = _caption(one)
-        places = {}
-        for at, (word, its) in enumerate(words):
-            if its == "relation" and one["things"][0][:-1] == one["things"][1][:-1]:
-                continue
-            if its and kind in (None, its) and (its not in OPPOSITE or word in OPPOSITE[its]):
-                places.setdefault(its, []).append(at)
-        if not places:
+        wrong = _changed(words, one, rng, kind)
+        if wrong is None:
             raise ValueError(f"scene {number} has no word that can be changed as to {kind}: {_text(words)!r}")
-        its = str(rng.choice(list(places)))
-        at = int(rng.choice(places[its]))
-        word = words[at][0]
-        if its in OPPOSITE:
-            words[at] = (OPPOSITE[its][word], its)
-        else:
-            words[at] = (str(rng.choice([other for other in CHOICES[its] if other != word])), its)
-        out.append(_text(words))
+        out.append(_text(wrong))
+    return out
+
+
+def contrasts(scenes: Scenes, seed: int | np.random.Generator = 0) -> list[tuple[str, str]]:
+    """Paraphrases, each with the same words but one, and so not true: what a model should tell apart by meaning alone,
+    since neither sounds more like a caption than the other. Raises ValueError."""
+    rng, out = np.random.default_rng(seed), []
+    for one in _rows(scenes):
+        words = _caption(one, rng)
+        out.append((_text(words), _text(_changed(words, one, rng))))  # a colour can always be changed
     return out
 
 
@@ -344,23 +313,6 @@ def paraphrases(scenes: Scenes, seed: int | np.random.Generator = 0) -> list[str
     backgrounds left out. Textures are never left out, since a thing without one is plain."""
     rng = np.random.default_rng(seed)
     return [_text(_caption(one, rng)) for one in _rows(scenes)]
-
-
-def vocabulary() -> tuple[str, ...]:
-    """Every word of every caption, in the order of the alphabet, and the comma."""
-    fixed = "a an and in at on the of to ,".split()
-    spoken = [
-        *SHAPES,
-        *COLOURS,
-        *TEXTURES,
-        *SIZES,
-        *FIELDS,
-        "field",
-        *RELATIONS,
-        *PLACES,
-        *sum(OTHER_WORDS.values(), ()),
-    ]
-    return tuple(sorted({*fixed, *" ".join(spoken).split()}))
 
 
 def _rows(scenes: Scenes):
@@ -393,12 +345,48 @@ def _caption(one: dict, rng: np.random.Generator | None = None) -> Words:
     return behind + comma + words if _chance(rng, 0.15) else words + comma + behind
 
 
+def _changed(words: Words, one: dict, rng: np.random.Generator, kind: str | None = None) -> Words | None:
+    """The words with one of them changed, of this kind or any, so that they are wrong; None where there is none."""
+    first, second = one["things"][0], one["things"][1] if len(one["things"]) > 1 else None
+    twins = second is not None and first[:3] == second[:3]  # alike but for the size, which may go unsaid
+    places: dict[str, list[int]] = {}
+    for at, (word, its) in enumerate(words):
+        if twins and (its == "relation" and first[3] == second[3] or its in ("relation", "size") and _unsaid(words)):
+            continue
+        if its and kind in (None, its) and (its not in OPPOSITE or word in OPPOSITE[its]):
+            places.setdefault(its, []).append(at)
+    if not places:
+        return None
+    its = str(rng.choice(list(places)))
+    at = int(rng.choice(places[its]))
+    word = words[at][0]
+    if its in OPPOSITE:
+        new = OPPOSITE[its][word]
+    else:
+        same = next((said for said in OTHER_WORDS.values() if word in said), (word,))
+        new = str(rng.choice([other for other in CHOICES[its] if other not in same]))
+    changed = [*words[:at], (new, its), *words[at + 1 :]]
+    if words[at - 1][0] in ("a", "an"):
+        changed[at - 1] = (_article(new), "")
+    return changed
+
+
+def _unsaid(words: Words) -> bool:
+    """Whether a thing's size goes unsaid."""
+    kinds = [its for _, its in words]
+    return kinds.count("size") < kinds.count("shape")
+
+
 def _thing(one: dict, k: int, rng: np.random.Generator | None) -> Words:
     shape, colour, texture, size, _ = one["things"][k]
     words = [] if _chance(rng, 0.25) else [(_word(list(SIZES)[size], rng), "size")]
     words += [(_word(TEXTURES[texture], rng), "texture")] if texture else []
     words += [(list(COLOURS)[colour], "colour"), (SHAPES[shape], "shape")]
-    return [("an" if words[0][0][0] in "aeiou" else "a", ""), *words]
+    return [(_article(words[0][0]), ""), *words]
+
+
+def _article(word: str) -> str:
+    return "an" if word[0] in "aeiou" else "a"
 
 
 def _phrase(text: str, kind: str) -> Words:

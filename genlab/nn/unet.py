@@ -8,8 +8,12 @@ a fraction of the cost, because convolutions at full resolution are what a small
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
+
+from genlab.nn.attention import attend
+
+Words = tuple[Float[Tensor, "B L K"], Bool[Tensor, "B L"]]  # what cross-attention attends to, and where there is any
 
 
 class ResBlock(nn.Module):
@@ -45,24 +49,60 @@ class SelfAttention(nn.Module):
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
         B, C, H, W = x.shape
         q, k, v = self.qkv(self.norm(x)).view(B, 3, self.heads, C // self.heads, H * W).transpose(-1, -2).unbind(1)
-        h = F.scaled_dot_product_attention(q, k, v)  # (B, heads, H W, C / heads)
+        h = attend(q, k, v)  # (B, heads, H W, C / heads)
         return x + self.out(h.transpose(-1, -2).reshape(B, C, H, W))
 
 
-class Level(nn.Module):
-    """The blocks of one resolution, each followed by attention where asked for."""
+class CrossAttention(nn.Module):
+    """x + W softmax(q k^T / sqrt d) v: q from each position of the picture, k and v from each word; nobody attends to
+    where there is no word."""
 
-    def __init__(self, channels_in: int, channels: int, embedding: int, blocks: int, attention: bool, dropout: float):
+    def __init__(self, channels: int, words: int, heads: int = 4, groups: int = 8):
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.GroupNorm(groups, channels)
+        self.q = nn.Conv2d(channels, channels, 1)
+        self.kv = nn.Linear(words, 2 * channels)
+        self.out = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Float[Tensor, "B C H W"], words: Words) -> Float[Tensor, "B C H W"]:
+        B, C, H, W = x.shape
+        states, there = words
+        q = self.q(self.norm(x)).view(B, self.heads, C // self.heads, H * W).mT
+        k, v = self.kv(states).unflatten(2, (2, self.heads, C // self.heads)).permute(2, 0, 3, 1, 4)
+        h = attend(q, k, v, there)
+        return x + self.out(h.mT.reshape(B, C, H, W))
+
+
+class Level(nn.Module):
+    """The blocks of one resolution, each followed by attention where asked for: to the picture itself, and to words
+    where there are any (`words` is the length of a word's vector, 0 for none)."""
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels: int,
+        embedding: int,
+        blocks: int,
+        attention: bool,
+        dropout: float,
+        words: int = 0,
+    ):
         super().__init__()
         widths = [channels_in] + [channels] * blocks
         self.blocks = nn.ModuleList(
             ResBlock(a, b, embedding, dropout=dropout) for a, b in zip(widths, widths[1:], strict=False)
         )
         self.attention = nn.ModuleList(SelfAttention(channels) if attention else nn.Identity() for _ in range(blocks))
+        self.cross = nn.ModuleList(CrossAttention(channels, words) for _ in range(blocks if attention and words else 0))
 
-    def forward(self, h: Float[Tensor, "B C_in H W"], e: Float[Tensor, "B E"]) -> Float[Tensor, "B C H W"]:
-        for block, attend in zip(self.blocks, self.attention, strict=True):
-            h = attend(block(h, e))
+    def forward(
+        self, h: Float[Tensor, "B C_in H W"], e: Float[Tensor, "B E"], words: Words | None = None
+    ) -> Float[Tensor, "B C H W"]:
+        for number, (block, attention) in enumerate(zip(self.blocks, self.attention, strict=True)):
+            h = attention(block(h, e))
+            if self.cross:
+                h = self.cross[number](h, words)
         return h
 
 
@@ -81,31 +121,33 @@ class Encoder(nn.Module):
         patch: int = 1,
         attention: tuple[int, ...] = (),
         dropout: float = 0.0,
+        words: int = 0,
     ):
         super().__init__()
         self.patch = patch
         self.stem = nn.Conv2d(channels * patch**2, widths[0], 3, padding=1)
         inputs = (widths[0], *widths[:-1])
         self.levels = nn.ModuleList(
-            Level(c, w, embedding, blocks, i in attention, dropout)
+            Level(c, w, embedding, blocks, i in attention, dropout, words)
             for i, (c, w) in enumerate(zip(inputs, widths, strict=True))
         )
         self.shrink = nn.ModuleList(nn.Conv2d(w, w, 3, stride=2, padding=1) for w in widths[:-1])
 
     def forward(
-        self, x: Float[Tensor, "B C H W"], e: Float[Tensor, "B E"]
+        self, x: Float[Tensor, "B C H W"], e: Float[Tensor, "B E"], words: Words | None = None
     ) -> tuple[Float[Tensor, "B D h w"], list[Tensor]]:
         h = self.stem(F.pixel_unshuffle(x, self.patch))
         skips = []
         for level, shrink in zip(self.levels, self.shrink, strict=False):
-            h = level(h, e)
+            h = level(h, e, words)
             skips.append(h)
             h = shrink(h)
-        return self.levels[-1](h, e), skips
+        return self.levels[-1](h, e, words), skips
 
 
 class UNet(nn.Module):
-    """A picture and an embedding of its conditions (noise level, class, ...) to a picture of the same size."""
+    """A picture, an embedding of its conditions (noise level, class, ...) and perhaps words to a picture of the same
+    size. words: the length of a word's vector; levels with attention attend to them too."""
 
     def __init__(
         self,
@@ -116,15 +158,16 @@ class UNet(nn.Module):
         patch: int = 1,
         attention: tuple[int, ...] = (),
         dropout: float = 0.0,
+        words: int = 0,
     ):
         super().__init__()
         self.patch = patch
-        self.encoder = Encoder(channels, widths, embedding, blocks, patch, attention, dropout)
+        self.encoder = Encoder(channels, widths, embedding, blocks, patch, attention, dropout, words)
         deep = widths[-1]
         self.middle = nn.ModuleList([ResBlock(deep, deep, embedding), SelfAttention(deep)])
         self.grow = nn.ModuleList(nn.Conv2d(a, a, 3, padding=1) for a in widths[:0:-1])
         self.levels = nn.ModuleList(
-            Level(widths[i] + widths[i - 1], widths[i - 1], embedding, blocks, i - 1 in attention, dropout)
+            Level(widths[i] + widths[i - 1], widths[i - 1], embedding, blocks, i - 1 in attention, dropout, words)
             for i in range(len(widths) - 1, 0, -1)
         )
         self.norm = nn.GroupNorm(8, widths[0])
@@ -132,12 +175,14 @@ class UNet(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, x: Float[Tensor, "B C H W"], e: Float[Tensor, "B E"]) -> Float[Tensor, "B C H W"]:
-        h, skips = self.encoder(x, e)
+    def forward(
+        self, x: Float[Tensor, "B C H W"], e: Float[Tensor, "B E"], words: Words | None = None
+    ) -> Float[Tensor, "B C H W"]:
+        h, skips = self.encoder(x, e, words)
         h = self.middle[1](self.middle[0](h, e))
         for grow, level in zip(self.grow, self.levels, strict=True):
             h = grow(F.interpolate(h, scale_factor=2.0, mode="nearest"))
-            h = level(torch.cat([h, skips.pop()], dim=1), e)
+            h = level(torch.cat([h, skips.pop()], dim=1), e, words)
         return F.pixel_shuffle(self.head(F.silu(self.norm(h))), self.patch)
 
 

@@ -2,5 +2,6 @@
 
 from genlab.models.classic.cnn import CNN, CNNConfig
 from genlab.models.classic.mlp import MLP, MLPConfig
+from genlab.models.classic.reader import Reader, ReaderConfig
 
-__all__ = ["CNN", "MLP", "CNNConfig", "MLPConfig"]
+__all__ = ["CNN", "MLP", "CNNConfig", "MLPConfig", "Reader", "ReaderConfig"]

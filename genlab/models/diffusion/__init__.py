@@ -4,6 +4,7 @@
 from genlab.models.diffusion.classifier_guidance import ClassifierGuidance
 from genlab.models.diffusion.ddpm import DDPM, DDPMConfig
 from genlab.models.diffusion.guidance import ClassifierFreeGuidance
+from genlab.models.diffusion.latent import LatentDiffusion, LatentDiffusionConfig
 from genlab.models.diffusion.noisy_classifier import NoisyClassifier, NoisyClassifierConfig
 from genlab.models.diffusion.samplers import SAMPLERS, Step
 
@@ -13,6 +14,8 @@ __all__ = [
     "ClassifierFreeGuidance",
     "ClassifierGuidance",
     "DDPMConfig",
+    "LatentDiffusion",
+    "LatentDiffusionConfig",
     "NoisyClassifier",
     "NoisyClassifierConfig",
     "Step",

@@ -27,7 +27,8 @@ class ClassifierFreeGuidance:
     """eps* = (1 + rho) eps(x, y, t) - rho eps(x, t): away from any picture, towards one of class y.
 
     interval: the part of 0..1 in which t / T must lie for it to act (Kynkaanniemi et al., 2024). rescale: how far the
-    spread of eps* is brought back to that of the conditional eps, 0 to 1 (Lin et al., 2023).
+    spread of eps* is brought back to that of the conditional eps, 0 to 1 (Lin et al., 2023). against: labels (B,) to
+    push away from, in the place of no label: negative prompts.
     """
 
     def __init__(
@@ -36,8 +37,10 @@ class ClassifierFreeGuidance:
         rho: float,
         interval: tuple[float, float] = (0.0, 1.0),
         rescale: float = 0.0,
+        against: Int[Tensor, " B"] | None = None,
     ):
         self.denoiser, self.rho, self.rescale = denoiser, finite(rho, "guidance"), finite(rescale, "rescale")
+        self.against = against
         self.interval = checked(interval)
         self.schedule, self.null_label = denoiser.schedule, denoiser.null_label
 
@@ -47,7 +50,7 @@ class ClassifierFreeGuidance:
         """eps*(x_t, y, t); both passes go through the network as one batch."""
         if label is None or self.rho == 0 or not acts(t, self.interval, self.schedule):
             return self.denoiser.noise(x_t, t, label)
-        null = torch.full_like(label, self.denoiser.null_label)
+        null = torch.full_like(label, self.denoiser.null_label) if self.against is None else self.against
         eps = self.denoiser.noise(torch.cat([x_t, x_t]), torch.cat([t, t]), torch.cat([label, null]))
         conditional, unconditional = eps.chunk(2)
         guided = (1 + self.rho) * conditional - self.rho * unconditional

@@ -4,7 +4,8 @@ All see the same thing: at time t the denoiser's eps, from it the picture it imp
 
     x_0 = clip((x_t - sigma_t eps) / alpha_t, -1, 1),
 
-and step to an earlier time s. A run visits `steps` times, evenly spaced down from T ("trailing" in diffusers' words).
+and step to an earlier time s. A run visits `steps` times, evenly spaced down from T ("trailing" in diffusers' words),
+or from an earlier time, where it starts from a noised picture. Latents are clipped wider than pixels.
 """
 
 from collections.abc import Callable, Iterator
@@ -61,9 +62,9 @@ Update = Callable[
 ]  # (x_t, x_0, eps, t, s, draw) -> x_s
 
 
-def spaced_times(timesteps: int, steps: int) -> list[int]:
-    """`steps` times from T down, evenly spaced, and 0: [1000, 980, ..., 20, 0]."""
-    return [round(timesteps * (steps - i) / steps) for i in range(steps + 1)]
+def spaced_times(start: int, steps: int) -> list[int]:
+    """`steps` times from the start down, evenly spaced, and 0: [1000, 980, ..., 20, 0]."""
+    return [round(start * (steps - i) / steps) for i in range(steps + 1)]
 
 
 def ddim_step(
@@ -99,14 +100,17 @@ def sampler_steps(
     eta: float = 0.0,
     inpaint: Inpaint | None = None,
     generator: torch.Generator | None = None,
+    start: int | None = None,
+    bound: float = 1.0,
 ) -> Iterator[Step]:
-    """Walk from x_T at t = T to t = 0 in `steps` steps. Raises ValueError for an unknown sampler or a bad eta."""
+    """Walk from x_T at t = T (or x at t = start) to t = 0 in `steps` steps, x_0 within [-bound, bound]. Raises
+    ValueError for an unknown sampler or a bad eta."""
     if not isinstance(sampler, str) or sampler not in SAMPLERS:
         raise ValueError(f"sampler is one of {', '.join(map(repr, SAMPLERS))}, not {sampler!r}")
     if not 0 <= finite(eta, "eta") <= 1:
         raise ValueError(f"eta lies in [0, 1], not {eta}")
     schedule = denoiser.schedule
-    times = spaced_times(schedule.timesteps, steps)
+    times = spaced_times(schedule.timesteps if start is None else start, steps)
     update = SAMPLERS[sampler](schedule, times, eta)
     single = sampler in ("ddpm", "ddim")
     passes = inpaint.resample if inpaint and single else 1
@@ -125,7 +129,7 @@ def sampler_steps(
             if inpaint:
                 x = torch.where(inpaint.keep, alpha * inpaint.known + sigma * draw(), x)
             eps = denoiser.noise(x, torch.full((len(x),), t, device=x.device), label)
-            x_0 = ((x - sigma * eps) / alpha).clamp(-1, 1)
+            x_0 = ((x - sigma * eps) / alpha).clamp(-bound, bound)
             if inpaint:
                 x_0 = torch.where(inpaint.keep, inpaint.known, x_0)
             eps = (x - alpha * x_0) / sigma  # the noise that the clipped picture implies

@@ -1,0 +1,44 @@
+"""Words as numbers: a word-level tokenizer of the library `tokenizers`, made from the list of words in a config."""
+
+import functools
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from genlab.names import require
+
+PAD, UNKNOWN, END = range(3)  # the numbers that are no words
+SPECIAL = ("[PAD]", "[UNK]", "[END]")
+
+
+@functools.lru_cache(maxsize=8)
+def tokenizer(words: tuple[str, ...], context: int):
+    """Lower case, split at blanks and punctuation, an end behind the last word; padded to the longest text of a batch,
+    cut off at `context`."""
+    tokenizers = require("tokenizers", extra="apps")
+    vocabulary = {word: number for number, word in enumerate((*SPECIAL, *words))}
+    made = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token=SPECIAL[UNKNOWN]))
+    made.normalizer = tokenizers.normalizers.Lowercase()
+    made.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    end = SPECIAL[END]
+    made.post_processor = tokenizers.processors.TemplateProcessing(single=f"$A {end}", special_tokens=[(end, END)])
+    made.enable_truncation(context)
+    made.enable_padding(pad_id=PAD, pad_token=SPECIAL[PAD])
+    return made
+
+
+def tokens(texts: Sequence[str], words: tuple[str, ...], context: int) -> Int[Tensor, "B L"]:
+    """Numbers of words, PAD behind the end. Raises ValueError for what is no list of texts."""
+    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+        raise ValueError("texts are a list of strings")
+    found = [encoding.ids for encoding in tokenizer(words, context).encode_batch(list(texts))]
+    return torch.tensor(found, dtype=torch.long).view(len(found), -1 if found else 0)
+
+
+def unknown(text: str, words: tuple[str, ...]) -> list[str]:
+    """The words of a text that are not in the list, each once, as they are written."""
+    found = tokenizer(words, 1 << 20).encode(text)
+    strange = [text[a:b] for number, (a, b) in zip(found.ids, found.offsets, strict=True) if number == UNKNOWN]
+    return list(dict.fromkeys(strange))

@@ -1,0 +1,98 @@
+"""What was asked and what was drawn: sentences of scenes against pictures of them, as reader-scenes sees those."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from genlab.core import Model, from_pretrained
+from genlab.data import scenes
+from genlab.evaluate import Job
+from genlab.figures import Metric
+from genlab.metrics import clip_score, frechet_distance, r_precision
+from genlab.names import require
+from genlab.recipes import _scenes
+
+RHOS = (0.0, 1.0, 2.0, 4.0, 8.0)
+BEST = 2.0  # headline
+LIKENESS = torch.tensor([4.0, 4.0, 1.0, 1.0])  # of shape, colour, texture, size, in telling which thing is which
+ATTRIBUTES = ("shape", "colour", "texture", "size")
+
+
+def compare(asked: scenes.Scenes, things: Tensor, field: Tensor) -> dict[str, Tensor]:
+    """Right or wrong, as booleans: of each thing asked for its ATTRIBUTES, and its place where the sentence says it; of
+    each picture its count, its field, its relation, and everything.
+
+    Things (N, 9, 4) and field (N,) are what was read. A sentence does not say where all things are: so those drawn are
+    given to those asked for as fits best by what they are, not by where; a missing thing is wrong in all it is.
+    """
+    assign = require("scipy.optimize", extra="train").linear_sum_assignment
+    names = (*ATTRIBUTES, "place", "count", "field", "relation", "everything")
+    found: dict[str, list[bool]] = {name: [] for name in names}
+    for n in range(len(asked)):
+        one, drawn = asked[n], (things[n, :, 0] >= 0).nonzero()[:, 0]
+        count = int(one.count)
+        true = torch.stack([getattr(one, name)[0, :count] for name in ATTRIBUTES], dim=1)
+        same = true[:, None] == things[n, drawn][None]  # (asked, drawn, attributes)
+        rows, columns = assign(-(same * LIKENESS).sum(dim=-1).numpy())
+        cell = torch.full((count,), -1)
+        cell[rows] = drawn[columns]
+        good = torch.zeros(count, 4, dtype=torch.bool)
+        good[rows] = same[rows, columns]
+        said = [0] if count == 1 else [2] if count == 3 else []
+        place = [bool(cell[k] == one.cell[0, k]) for k in said]
+        verdict = {"count": len(drawn) == count, "field": bool(field[n] == one.field[0])}
+        if count > 1:
+            verdict["relation"] = bool(min(cell[:2]) >= 0 and scenes.between(cell[0], cell[1]) == one.relation[0])
+        verdict["everything"] = bool(good.all()) and all(place) and all(verdict.values())
+        for name, value in verdict.items():
+            found[name].append(value)
+        found["place"] += place
+        for k, name in enumerate(ATTRIBUTES):
+            found[name] += good[:, k].tolist()
+    return {name: torch.tensor(values) for name, values in found.items()}
+
+
+def jobs(draw: Callable[..., Tensor], n: int, steps: int):
+    """Figures of `draw(prompts, guidance=, steps=, generator=)`: right or wrong over rho, on combinations seen in
+    training and held out; FID by the reader's features; CLIPScore and R-precision."""
+
+    def run(split: str, rho: float) -> list[Metric]:
+        reader, clip = from_pretrained("reader-scenes"), from_pretrained("clip-scenes")
+        asked = scenes.sample(n, _scenes.TEST_SEED + 2, split=split)
+        prompts, how = scenes.captions(asked), {"guidance": rho, "steps": steps}
+        how["generator"] = torch.Generator().manual_seed(0)
+        drawn = torch.cat([draw(prompts[i : i + 100], **how) for i in range(0, n, 100)])
+        true = _scenes.pictures(scenes.sample(max(n, 2_000), _scenes.TEST_SEED + 3, split=split))
+
+        def figure(name: str, value: float, count: int = n, note: str = "", **more) -> Metric:
+            settings = ({"what": more.pop("what")} if "what" in more else {}) | {"rho": rho, "steps": steps}
+            where = {"dataset": "genlab.data.scenes", "split": split, "samples": count, "settings": settings}
+            return Metric(name, value, note=note, **{"better": "higher"} | where | more)
+
+        out = []
+        for what, good in compare(asked, *_read(reader, drawn)).items():
+            note = "of things" if what in (*ATTRIBUTES, "place") else "of pictures"
+            value, more = 100 * good.float().mean().item(), {"what": what, "unit": "%", "headline": rho == BEST}
+            out.append(figure("drawn right", value, len(good), note, **more))
+        image, text = clip.encode_image(drawn), clip.encode_text(prompts)
+        out.append(figure("clip_score", clip_score(image, text).mean().item(), note="by clip-scenes"))
+        if n > 100:
+            note = "its own sentence among 100, by clip-scenes"
+            out.append(figure("r_precision", 100 * r_precision(image, text), note=note, unit="%"))
+        note = "between features of reader-scenes; not to be held against figures by other features"
+        distance = frechet_distance(_features(reader, true), _features(reader, drawn))
+        return [*out, figure("fid", distance, note=note, better="lower")]
+
+    for rho in sorted(RHOS, key=lambda rho: rho != BEST):
+        for split, name in (("train", "seen"), ("held_out", "held out")):
+            yield Job(f"{name} rho={rho:g}", lambda split=split, rho=rho: run(split, rho))
+
+
+def _read(reader: Model, image: Tensor) -> tuple[Tensor, Tensor]:
+    parts = [reader.read(part) for part in image.split(250)]
+    return torch.cat([things for things, _ in parts]), torch.cat([field for _, field in parts])
+
+
+def _features(reader: Model, image: Tensor) -> Tensor:
+    return torch.cat([reader.features(part).float() for part in image.split(250)])
