@@ -49,6 +49,9 @@ pictures: environment-all
 	@$(BIN)/python -m scripts.arrival guidance
 	@$(BIN)/python -m scripts.arrival body_shape
 	@$(BIN)/python -m scripts.arrival fit_pose
+	@$(BIN)/python -m scripts.arrival latent_space
+	@$(BIN)/python -m scripts.arrival clip_score
+	@$(BIN)/python -m scripts.arrival text_to_image
 	@$(BIN)/python -m scripts.pictures $(ARGS)
 
 # One line a package, for every platform. torch itself pins CUDA's packages, differently for each of its builds.

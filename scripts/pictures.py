@@ -20,6 +20,7 @@ STRIDE = "left_hip:-28,0,-4;left_knee:5,0,0;right_hip:12,0,4;right_knee:28,0,0;r
 STRIDE += "left_shoulder:20,0,-70;right_shoulder:-20,0,70"
 WALKER = f"motion=still&b0=1.2&b1=0.6&pose={STRIDE};left_elbow:0,-18,0;right_elbow:0,36,0"  # still, so that it is sharp
 KNEE = "left_knee:100,0,0;left_hip:-40,0,0;left_shoulder:0,0,-60;right_shoulder:0,0,60"
+UNSEEN = "a+large+blue+heart+above+a+small+red+square,+on+a+white+field"
 SHOTS = [  # file, path, size, scheme
     ("gallery", "", DESK, "light"),
     ("guidance", "guidance", DESK, "light"),
@@ -34,10 +35,25 @@ SHOTS = [  # file, path, size, scheme
     ("fit-pose", "fit_pose", DESK, "light"),
     ("fit-pose-dark", "fit_pose?pose=wave&missing=8&noise=6", DESK, "dark"),
     ("fit-pose-phone", "fit_pose", PHONE, "light"),
+    ("latent-space", "latent_space", DESK, "light"),
+    ("latent-space-dark", "latent_space?behind=points&digit=7&to=1", DESK, "dark"),
+    ("latent-space-phone", "latent_space", PHONE, "light"),
+    ("latent-space-compare", "latent_space?view=compare", DESK, "light"),
+    ("latent-space-traverse", "latent_space?view=traverse", DESK, "light"),
+    ("clip-score", "clip_score", DESK, "light"),
+    ("clip-score-dark", "clip_score?say=wrong&n=1&things=3&seed=10", DESK, "dark"),
+    ("clip-score-phone", "clip_score", PHONE, "light"),
+    ("clip-score-nearest", "clip_score?view=nearest", DESK, "light"),
+    ("text-to-image", "text_to_image", DESK, "light"),
+    ("text-to-image-dark", f"text_to_image?prompt={UNSEEN}", DESK, "dark"),
+    ("text-to-image-phone", "text_to_image", PHONE, "light"),
+    ("text-to-image-sweep", "text_to_image?view=sweep", DESK, "light"),
+    ("text-to-image-sketch", "text_to_image?view=sketch", DESK, "light"),
 ]
-READY = (  # a whole film, with its scrubber: not the picture that the page itself brings along; or a scene in 3D
+READY = (  # a whole film, with its scrubber: not the picture that the page brings along; or a scene in 3D, or a map
     "() => [...document.querySelectorAll('.gl-film')].some(f => f.offsetParent && f.dataset.state === 'done'"
     " && !f.querySelector('.gl-bar').hidden) || document.querySelector('.gl-view[data-state=done]')"
+    " || document.querySelector('.gl-plane[data-state=live], .gl-matrix[data-state=done], .gl-found button')"
 )
 
 

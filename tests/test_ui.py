@@ -319,6 +319,21 @@ def test_a_long_film_is_thinned_but_keeps_both_ends():
     assert len(kept) == KEPT and kept[0] == 0 and kept[-1] == 99
 
 
+def test_a_film_in_colour_keeps_pale_tints_and_frames_may_be_left_out():
+    pictures = np.random.default_rng(1).integers(0, 256, (2, 3, 4, 4, 3), dtype=np.uint8)
+    film = ui.Film("run", ["x"], columns=3, of=9)
+    told = {"head": "1.97", "words": [("red", True), ("circle", False)]}
+    for at, frame in zip((0, 8), pictures, strict=True):
+        film.add(8 - at, frame, captions=[told] * 3, at=at)
+    value = film.whole("done", alt="two frames")
+    sheet = decoded(value["sheet"]).astype(int)
+    expected = np.concatenate([np.concatenate(list(frame), axis=1) for frame in pictures])
+    assert sheet.shape == (8, 12, 3) and (sheet[4:] == expected[4:]).all() and np.abs(sheet - expected).max() <= 5
+    assert [frame["at"] for frame in value["frames"]] == [0, 8]
+    assert value["frames"][1]["captions"] == [told] * 3
+    assert decoded(ui.Film.still(value)["sheet"]).shape == (4, 12, 3)
+
+
 # -- pad ---------------------------------------------------------------------------------------------------------------
 
 

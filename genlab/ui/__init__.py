@@ -3,13 +3,18 @@
 An app states its knobs once (`Knobs`); components, validation and the link follow from them.
 """
 
+from genlab.ui.assemble import assemble, assembled, chosen
+from genlab.ui.bench import Bench
 from genlab.ui.figure import LARGEST, Figure, bones, figure, read_keypoints
 from genlab.ui.film import STOPPING, Film, film
 from genlab.ui.frame import Frame, frame, markdown, page
-from genlab.ui.knobs import Choice, Knobs, Number, Switch
-from genlab.ui.media import arrays_file, mesh_file, picture_file
+from genlab.ui.knobs import Choice, Knobs, Number, Switch, Text
+from genlab.ui.matrix import Matrix, matrix
+from genlab.ui.media import arrays_file, mesh_file, picture_file, read_picture, resized, sent_picture
 from genlab.ui.pad import drawn, ink, packed, pad, strokes, unpacked
+from genlab.ui.palette import lengthened, palette, shortened, sketch, sketched
 from genlab.ui.panels import call_text, card_text, equation, measured, part, python_text, under_the_hood
+from genlab.ui.plane import plane
 from genlab.ui.race import Race, race
 from genlab.ui.rig import Rig
 from genlab.ui.runs import Run, Runs
@@ -20,11 +25,13 @@ from genlab.ui.viewer import Scene, viewer
 __all__ = [
     "LARGEST",
     "STOPPING",
+    "Bench",
     "Choice",
     "Figure",
     "Film",
     "Frame",
     "Knobs",
+    "Matrix",
     "Number",
     "Race",
     "Rig",
@@ -33,10 +40,14 @@ __all__ = [
     "Scene",
     "Shelf",
     "Switch",
+    "Text",
     "arrays_file",
+    "assemble",
+    "assembled",
     "bones",
     "call_text",
     "card_text",
+    "chosen",
     "drawn",
     "equation",
     "figure",
@@ -45,19 +56,29 @@ __all__ = [
     "gpu",
     "infer",
     "ink",
+    "lengthened",
     "look",
     "markdown",
+    "matrix",
     "measured",
     "mesh_file",
     "packed",
     "pad",
     "page",
+    "palette",
     "part",
     "picture_file",
+    "plane",
     "python_text",
     "race",
     "read_keypoints",
+    "read_picture",
+    "resized",
     "seeded",
+    "sent_picture",
+    "shortened",
+    "sketch",
+    "sketched",
     "strokes",
     "tensor",
     "under_the_hood",

@@ -10,6 +10,7 @@ function layout(about) {
     const grid = make("div", about.rows.length ? "gl-grid gl-rows" : "gl-grid");
     grid.setAttribute("role", "img");
     grid.style.setProperty("--cols", about.cols);
+    grid.style.setProperty("--narrow", about.cols % 5 ? 4 : 5); // columns of a table on a phone
     for (let i = 0; i < about.n; i++) {
       if (about.rows.length && i % about.cols === 0) {
         const head = make("p", "gl-row-head");
@@ -26,6 +27,7 @@ function layout(about) {
     return panel;
   }));
   panels.classList.toggle("gl-few", about.n <= 2);
+  panels.classList.toggle("gl-four", about.n > 2 && about.cols === 2); // two by two: the scrubber stays on the screen
 }
 
 // Draw the pictures of `panel` of a frame into the panel at place `where`.
@@ -39,9 +41,13 @@ function paint(where, frame, panel, about) {
 
 function caption(where, frame, show) {
   panels.children[where].querySelectorAll(".gl-caption").forEach((span, i) => {
-    const words = (show && frame.captions[i]) || "";
-    span.textContent = words;
-    span.classList.toggle("gl-wrong", words.includes("\u2717"));
+    const told = frame.captions[i] || "", plain = typeof told === "string", said = plain && !show ? "" : told;
+    span.classList.toggle("gl-told", !plain);
+    span.classList.toggle("gl-ghost", !plain && !show); // takes the same room, so that the panels' rows are level
+    span.classList.toggle("gl-wrong", plain && said.includes("\u2717"));
+    if (plain) return void (span.textContent = said);
+    span.replaceChildren(make("b", "", said.head), ...said.words.flatMap(([text, right]) =>
+      [" ", right === false ? make("em", "", `\u2717\u00a0${text}`) : text]));
   });
 }
 

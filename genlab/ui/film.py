@@ -18,7 +18,9 @@ gr = require("gradio", extra="apps")
 
 HERE = Path(__file__).parent
 KEPT = 64  # frames of a finished film; enough for smooth scrubbing, small enough to send in one piece
+MOST_NUMBERS = 6_000_000  # in all of them: of many large pictures fewer are kept
 FEWER_GREYS = np.round(np.arange(256) / 17).astype(np.uint8) * 17
+FEWER_COLOURS = np.round(np.round(np.arange(256) / 255 * 31) * 255 / 31).astype(np.uint8)  # pale ones keep their tint
 
 TEMPLATE = """
 <div class="gl-film">
@@ -97,13 +99,22 @@ class Film:
         self.sent = 0
 
     def add(
-        self, t: float, *panels: np.ndarray, captions: Sequence[str] = (), score: float | None = None, **now
+        self,
+        t: float,
+        *panels: np.ndarray,
+        captions: Sequence[str | dict] = (),
+        score: float | None = None,
+        at: int | None = None,
+        **now,
     ) -> None:
-        """One frame: uint8 pictures (n, h, w) for each panel, words under the last one's, the score, values to show."""
+        """One frame: uint8 pictures (n, h, w) or (n, h, w, 3) for each panel, words under the last one's, the score,
+        values to show. A caption is a text, or {"head": text, "words": [(text, right or wrong or None), ...]}. at: the
+        number of the frame, where some are left out."""
         pictures = np.concatenate(panels)
         self.about["n"], self.about["size"] = len(panels[0]), list(pictures.shape[1:3])
         self.frames.append(np.concatenate(list(pictures), axis=1))
-        self.facts.append({"t": t, "captions": list(captions), "score": score, "now": {"t": f"{t:g}", **now}})
+        at = len(self.facts) if at is None else at
+        self.facts.append({"at": at, "t": t, "captions": list(captions), "score": score, "now": {"t": f"{t:g}", **now}})
 
     def live(self, status: str, link: dict | None = None) -> dict:
         """The frames since the last call, to be added to those on the page. The first ones bring the link along."""
@@ -113,7 +124,8 @@ class Film:
     def whole(self, status: str, *, alt: str, link: dict | None = None, notes: Sequence[str] = ()) -> dict:
         """The finished film. `alt` says what it shows, with the numbers; `link` is the query that leads back here."""
         self.sent = len(self.frames)
-        kept = np.unique(np.linspace(0, len(self.frames) - 1, KEPT).round().astype(int)) if self.frames else []
+        most = min(KEPT, max(8, MOST_NUMBERS // max(self.frames[-1].size, 1))) if self.frames else 0
+        kept = np.unique(np.linspace(0, len(self.frames) - 1, most).round().astype(int)) if most else []
         return self._pack(kept, status) | {"whole": True, "alt": alt, "link": link, "notes": list(notes)}
 
     @staticmethod
@@ -135,11 +147,13 @@ class Film:
     def _pack(self, chosen, status: str) -> dict:
         chosen = [int(i) for i in chosen]
         last = len(self.frames) - 1
-        # 16 greys are enough for what passes by, and halve what noise costs to send; the result stays exact.
-        sheet = [self.frames[i] if i == last else FEWER_GREYS[self.frames[i]] for i in chosen]
+        # 16 greys (or 32 for each of three colours) are enough for what passes by, and halve what noise costs to send;
+        # the result stays exact.
+        fewer = FEWER_COLOURS if self.frames and self.frames[0].ndim == 3 else FEWER_GREYS
+        sheet = [self.frames[i] if i == last else fewer[self.frames[i]] for i in chosen]
         return {
             **self.about,
             "status": status,
             "sheet": viz.data_uri(viz.png(np.concatenate(sheet))) if sheet else None,
-            "frames": [{"at": i, **self.facts[i]} for i in chosen],
+            "frames": [self.facts[i] for i in chosen],
         }

@@ -1,7 +1,7 @@
 // Page-wide behaviour: Enter generates, arrow keys on a slider count as letting it go, dark mode, copying the link.
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.closest("button, a, textarea, summary, [contenteditable=true], [role=option], [role=listbox]")) return;
+  if (event.target.closest("button, a, textarea, summary, [contenteditable=true], [role=option], [role=listbox], [role=combobox]")) return;
   const visible = [...document.querySelectorAll(".gl-generate")].find((node) => node.offsetParent);
   if (visible) {
     event.preventDefault();

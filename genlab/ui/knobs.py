@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from genlab.names import require
+from genlab.ui import limits
 
 gr = require("gradio", extra="apps")
 
@@ -82,7 +83,26 @@ class Switch:
         return gr.Checkbox(self.default, label=self.label, info=self.info, **kwargs)
 
 
-class Knobs(dict[str, Number | Choice | Switch]):
+@dataclass(frozen=True)
+class Text:
+    """A line that somebody writes. The page stops at `most` characters; `clean` cuts later, so that an app can say
+    that a text from elsewhere is too long."""
+
+    label: str
+    default: str = ""
+    most: int = 300
+    info: str | None = None
+
+    def clean(self, value: Any) -> str:
+        return limits.text(value, 100 * self.most) if isinstance(value, str) else self.default
+
+    def component(self, **kwargs):
+        """Enter in it is a submit, though it grows with its text."""
+        kwargs = {"lines": 1, "max_lines": 4, "max_length": self.most, "info": self.info} | kwargs
+        return gr.Textbox(self.default, label=self.label, **kwargs)
+
+
+class Knobs(dict[str, Number | Choice | Switch | Text]):
     """The knobs of an app by name, in order; the names are those of the link and of the API."""
 
     def defaults(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from genlab.names import GenlabError
 
 PUBLIC = "GENLAB_PUBLIC"  # "1" or "0": the visitors are strangers or not; unset: they are on a Space
 PIPELINES = "GENLAB_PIPELINES"  # Hub ids, separated by commas, that strangers may run in the pipeline tab
+CLIPS = "GENLAB_CLIPS"  # likewise, of models that score pictures and texts
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -52,17 +53,18 @@ def limits() -> Limits:
     return STRANGER if is_public() else OWNER
 
 
-def allowed_pipelines() -> list[str] | None:
-    """The pipelines that visitors may run: None for any (at home), else the owner's list, which may be empty.
+def allowed_pipelines(variable: str = PIPELINES) -> list[str] | None:
+    """The pipelines, or with CLIPS the models, that visitors may run: None for any (at home), else the owner's list,
+    which may be empty.
 
-    Raises GenlabError if GENLAB_PIPELINES names something that is not a Hub id: a stranger never gets a path.
+    Raises GenlabError if the variable names something that is not a Hub id: a stranger never gets a path.
     """
     if not is_public():
         return None
-    names = [name.strip() for name in os.environ.get(PIPELINES, "").split(",") if name.strip()]
+    names = [name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()]
     wrong = [name for name in names if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name)]
     if wrong:
-        raise GenlabError(f"{PIPELINES} lists Hub ids such as 'user/name', separated by commas; {wrong[0]!r} is none")
+        raise GenlabError(f"{variable} lists Hub ids such as 'user/name', separated by commas; {wrong[0]!r} is none")
     return names
 
 

@@ -9,18 +9,17 @@ At home any Hub id or folder may be named. Strangers choose among GENLAB_PIPELIN
 
 import base64
 import io
-import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from contextlib import closing
 from html import escape
-from importlib import import_module
 
 import numpy as np
 
 from genlab.names import GenlabError, did_you_mean, require
 from genlab.ui import limits
+from genlab.ui.bench import Bench
 from genlab.ui.frame import Frame, frame, markdown
 from genlab.ui.knobs import Choice, Knobs, Number
 from genlab.ui.media import picture_file
@@ -61,31 +60,6 @@ def offered() -> bool:
     """Whether visitors may use the tab at all. Raises GenlabError if GENLAB_PIPELINES is malformed."""
     allowed = limits.allowed_pipelines()
     return allowed is None or bool(allowed)
-
-
-class Bench:
-    """Holds one pipeline, the last one asked for: two rarely fit. Loading goes on behind the page."""
-
-    def __init__(self):
-        self._lock, self._loading = threading.Lock(), threading.Lock()
-        self._source, self._future = "", Future()
-
-    def get(self, source: str) -> Future:
-        """The pipeline, or its promise. A failed one is tried again by the next who asks."""
-        with self._lock:
-            failed = self._future.done() and self._future.exception() is not None
-            if source != self._source or failed:
-                self._source, self._future = source, Future()
-                threading.Thread(target=self._load, args=(source, self._future), daemon=True).start()
-            return self._future
-
-    def _load(self, source: str, future: Future) -> None:
-        with self._loading:
-            try:
-                kind = import_module("genlab.models.diffusion.pipeline").Pipeline
-                future.set_result(kind.from_pretrained(source))
-            except BaseException as error:
-                future.set_exception(error)
 
 
 BENCH = Bench()
@@ -193,8 +167,9 @@ def say(text: str, error: bool = False) -> str:
 # -- the tab -----------------------------------------------------------------------------------------------------------
 
 
-def build_tab(app) -> None:
-    """The tab's content, in the present context of the gradio app, with its events and its endpoint."""
+def build_tab(app, endpoint: str = "pipeline_sample") -> None:
+    """The tab's content, in the present context of the gradio app, with its events and its endpoint. Each page of a
+    site calls its endpoint by another name: names are shared by the whole site."""
     RUNS.seconds = limits.limits().seconds
     kinds = knobs()
     with frame() as page:
@@ -274,7 +249,7 @@ def build_tab(app) -> None:
         )
     page.stop.click(over, **quick)
     app.load(lambda: law(kinds.defaults()), None, told, **quick)  # it needs torch, and so comes after the page
-    gr.api(pipeline_sample, api_name="pipeline_sample", concurrency_limit=1, concurrency_id="pipeline")
+    gr.api(pipeline_sample, api_name=endpoint, concurrency_limit=1, concurrency_id="pipeline")
 
 
 def _controls(page: Frame, kinds: Knobs) -> tuple:

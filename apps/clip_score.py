@@ -1,0 +1,1010 @@
+"""CLIP score: how well any picture and any text fit, one cosine a pair."""
+
+import hashlib
+import json
+import re
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from concurrent.futures import wait
+from difflib import get_close_matches
+from functools import lru_cache
+from html import escape
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+
+from genlab import GenlabError, ui, viz
+from genlab.ui import limits, nearest
+
+TITLE = "CLIP score"
+SUMMARY = "How well do a picture and a sentence fit? One number a pair, and how one wrong word slips through."
+FAMILY = "vision_language"
+MODELS = ["clip-scenes"]
+
+CLIP = MODELS[0]
+KNOBS = ui.Knobs(
+    n=ui.Number("Scenes", 4, 0, 24),
+    say=ui.Choice(
+        "Texts",
+        "captions",
+        [("captions", "captions"), ("other words", "paraphrases"), ("one word wrong", "wrong"), ("my own", "own")],
+    ),
+    seed=ui.Number("Seed", 17, 0, 2**31 - 1, box=True),
+    things=ui.Choice("Things in a scene, at most", "2", ["1", "2", "3"]),
+    split=ui.Choice(
+        "Pairs of colour and shape",
+        "train",
+        [("as in training", "train"), ("one never seen", "held_out"), ("any", "any")],
+    ),
+)
+COLOURS = "red\norange\nyellow\ngreen\nblue\npurple\nbrown\nblack"
+TRY = {  # the lesson in order; what is not named goes back to its default
+    "captions": {},
+    "other words": {"say": "paraphrases"},
+    "which colour?": {"say": "own", "things": "1", "texts": COLOURS, "templates": "a {} circle\na {} star\na {} heart"},
+    "unseen pair": {"split": "held_out", "things": "1"},
+    "one word wrong": {"say": "wrong", "n": 1, "things": "3", "seed": 10},
+    "find a picture": {"view": "nearest"},
+}
+NOTICE = """
+## What to notice
+- The best text of each picture (●) and the best picture of each text (◆) should meet on the diagonal: nobody told the
+  network which caption belongs where; it only learned to tell pairs from non-pairs.
+- Only differences count. The cosines of a good match differ from network to network; CLIPScore, 2.5 max(cos, 0), is one
+  of them rescaled, and compares only with others of the same network.
+- The bars are a softmax over the texts that you gave: cos / τ, exponentiated and made to add up to one. Turn the
+  temperature: hot, all texts look alike; cold, the best one takes all, right or not. They always add up to 100 %, even
+  where no text fits.
+- A class ("red") is no caption. Templates make one of it ("a {} circle"); of several templates the features are
+  averaged, which takes out what each adds by itself.
+- One word wrong: colours and sizes are seldom mistaken, places and relations often. The same words with two things
+  exchanged are hardest: the sum of the words is right, only their order is not.
+- What matters: parts of the picture are covered, one after the other, by the picture's most common colour. Orange (+)
+  lowers the score when covered, blue (−) raises it. It shows what the score hangs on, not what the network "sees".
+"""
+SCORES, NEAREST = VIEWS = ("scores", "nearest")
+QUERY = "a large red star"
+PLAIN = "{}"  # the template that says no more than the text
+SIDE = {True: 64, False: 224}  # of the pictures that scenes are drawn as: for our models, for others
+LONGEST, TEXTS, TEMPLATES, PICTURES = 500, 50, 16, 48  # characters of a text; texts, templates, uploaded pictures
+HAYSTACK = {True: 500, False: 60}  # scenes that are searched: by our models, by others, which take a while
+HAYSTACK_SEED = 2024
+PARTS, COVER = 8, 0.25  # a picture is covered at 8 x 8 places, a quarter of its side at each
+BATCH = 16  # pictures or texts between two looks at the clock
+BEST = -1  # the row of a column's best text
+SECONDS = 60.0  # of a run, by the clock on the wall
+RUNS = ui.Runs(SECONDS)
+SHELF = ui.Shelf(*MODELS)
+BENCH = ui.Bench("genlab.models.vision_language", "OpenCLIP")
+ARRIVAL = Path(__file__).parent / "pictures" / "clip_score.json"  # written by `python -m scripts.arrival clip_score`
+
+
+# -- what was asked ----------------------------------------------------------------------------------------------------
+
+
+def scenes():
+    """The made-up world, met when it is needed: it brings torch along."""
+    return ui.part("data.scenes")
+
+
+def permitted(model) -> str:
+    """The model's name if this visitor may use it: ours always; others' at home, or where the page's owner names them.
+    Raises GenlabError."""
+    name, allowed = limits.text(model, 300) or CLIP, limits.allowed_pipelines(limits.CLIPS)
+    if name not in MODELS and allowed is not None and name not in allowed:
+        raise GenlabError(f"This page scores with {', '.join([*MODELS, *allowed])}, not with {name!r}.")
+    return name
+
+
+def loaded(name: str):
+    """The model, if need be after a wait. Raises GenlabError."""
+    return SHELF[name] if name in MODELS else BENCH.get(name).result()
+
+
+def plural(word: str) -> str:
+    return word + ("es" if word.endswith("s") else "s")
+
+
+def lines(text, most: int, what: str) -> list[str]:
+    """The lines that somebody typed, or the strings that somebody sent. Raises GenlabError: too many, too long."""
+    found = text.splitlines() if isinstance(text, str) else [x for x in text or () if isinstance(x, str)]
+    found = [line.strip() for line in found if line.strip()]
+    if len(found) > most:
+        raise GenlabError(f"{len(found):,} {plural(what)} are too many at once: {most} are the most.")
+    long = next((number for number, line in enumerate(found, 1) if len(line) > LONGEST), None)
+    if long:
+        raise GenlabError(f"A {what} may have {LONGEST} characters; number {long} has {len(found[long - 1]):,}.")
+    return [limits.text(line, LONGEST) for line in found]
+
+
+def texts_of(text) -> list[str]:
+    """Raises GenlabError."""
+    found = lines(text, TEXTS, "text")
+    if not found:
+        raise GenlabError("Write at least one text, one a line: what could be in a picture?")
+    return found
+
+
+def templates_of(text) -> list[str]:
+    """Raises GenlabError for one without a single place for the text."""
+    found = lines(text, TEMPLATES, "template") or [PLAIN]
+    for template in found:
+        if template.count("{}") != 1 or "{" in template.replace("{}", "") or "}" in template.replace("{}", ""):
+            raise GenlabError(
+                f"A template has one place for the text, {{}}, as in 'a {{}} circle'; {template!r} has not."
+            )
+    return found
+
+
+@lru_cache(maxsize=64)
+def drawn(seed: int, n: int, things: str, split: str, side: int) -> tuple:
+    """n scenes and their pictures, uint8 (n, side, side, 3). The first ones are the same whatever n is."""
+    some = scenes().sample(KNOBS["n"].high, seed, split=split, most=int(things))[:n]
+    return some, scenes().draw(some, side).permute(0, 2, 3, 1).numpy()
+
+
+def scene_of(knobs: dict, ours: bool = True) -> tuple:
+    return drawn(knobs["seed"], knobs["n"], knobs["things"], knobs["split"], SIDE[ours])
+
+
+def changed(true: str, other: str) -> list[int]:
+    """Which words of the other one are not those of the true one; articles are not told."""
+    pairs = zip(true.split(), other.split(), strict=True)
+    return [k for k, (a, b) in enumerate(pairs) if a != b and b not in ("a", "an")]
+
+
+def traps(some, seed: int) -> list[tuple[str, str, list[int]]]:
+    """Of the first scene (kind of change, text, changed words): first its caption, as "", then one word of each kind
+    wrong, then the same words with the first two things exchanged."""
+    world, one = scenes(), some[[0]]
+    (true,) = world.captions(one)
+    found = [("", true, [])]
+    for kind in world.KINDS:
+        try:
+            (wrong,) = world.negatives(one, seed, kind)
+        except ValueError:  # nothing of the kind is said of this scene
+            continue
+        found.append((kind, wrong, changed(true, wrong)))
+    if int(one.count[0]) > 1:
+        (wrong,) = world.exchanged(one)
+        if wrong != true:
+            found.append(("exchanged", wrong, changed(true, wrong)))
+    return found
+
+
+def written(knobs: dict, own) -> tuple[list[str], list[tuple]]:
+    """The texts, and what is wrong in each if that is the lesson, as `traps` says. Raises GenlabError."""
+    if knobs["say"] == "own":
+        return texts_of(own), []
+    some, _ = scene_of(knobs)
+    if not len(some):
+        raise GenlabError("These texts are said of scenes: take one or more, or write your own.")
+    if knobs["say"] == "wrong":
+        found = traps(some, knobs["seed"])
+        return [text for _, text, _ in found], found
+    say = scenes().captions(some) if knobs["say"] == "captions" else scenes().paraphrases(some, knobs["seed"])
+    return list(dict.fromkeys(say)), []
+
+
+# -- what the models say -----------------------------------------------------------------------------------------------
+
+REMEMBERED, LOCK = OrderedDict(), threading.Lock()  # features by model and what was encoded; the oldest go first
+MOST_REMEMBERED = 8_000
+
+
+class Ended(Exception):
+    """The run is over: stopped, replaced, or out of time."""
+
+
+def features(keys: list[tuple], encode: Callable[[list[int]], np.ndarray], run: ui.Run) -> np.ndarray:
+    """A row a key (model, ...), what is not remembered encoded in small batches. Raises Ended."""
+    with LOCK:
+        found = {key: REMEMBERED[key] for key in keys if key in REMEMBERED}
+    missing = [*{key: i for i, key in enumerate(keys) if key not in found}.values()]
+    for start in range(0, len(missing), BATCH):
+        if not run.going:
+            raise Ended
+        some = missing[start : start + BATCH]
+        for i, row in zip(some, encode(some), strict=True):
+            found[keys[i]] = row
+    with LOCK:
+        for key in found:
+            REMEMBERED[key] = found[key]
+            REMEMBERED.move_to_end(key)
+        while len(REMEMBERED) > MOST_REMEMBERED:
+            REMEMBERED.popitem(last=False)
+    return np.stack([found[key] for key in keys])
+
+
+def named(picture: np.ndarray) -> str:
+    return hashlib.sha1(picture.tobytes()).hexdigest()
+
+
+@ui.gpu(int(SECONDS))
+def look(name: str, pictures: list[np.ndarray]) -> np.ndarray:
+    """f(x) / |f(x)| of square pictures, uint8 (s, s, 3), of any sizes."""
+    clip, config = loaded(name), getattr(loaded(name), "config", None)
+    side = config.image_size if config else max(map(len, pictures))
+    x = np.stack([ui.resized(picture, side) for picture in pictures]).transpose(0, 3, 1, 2)
+    return ui.infer(clip.encode_image, ui.tensor(x.astype(np.float32) / 255).to(clip.device))
+
+
+@ui.gpu(int(SECONDS))
+def read(name: str, texts: list[str], templates: list[str]) -> np.ndarray:
+    """g(y) / |g(y)|, of several templates the mean of their features, at length 1 again."""
+    return ui.infer(loaded(name).classifier, texts, templates)
+
+
+def seen(name: str, pictures: list[np.ndarray], run: ui.Run) -> np.ndarray:
+    keys = [(name, "picture", named(picture)) for picture in pictures]
+    return features(keys, lambda rows: look(name, [pictures[i] for i in rows]), run)
+
+
+def told(name: str, texts: list[str], templates: list[str], run: ui.Run) -> np.ndarray:
+    keys = [(name, "text", text, *templates) for text in texts]
+    return features(keys, lambda rows: read(name, [texts[i] for i in rows], templates), run)
+
+
+def covered(picture: np.ndarray) -> list[np.ndarray]:
+    """The picture with one part after the other, row by row, in its own most common colour."""
+    side, out = len(picture), []
+    fill = np.median(picture.reshape(-1, 3), axis=0).astype(np.uint8)
+    for i in range(PARTS * PARTS):
+        (top, left), half = ((k + 0.5) / PARTS * side for k in divmod(i, PARTS)), COVER * side / 2
+        hidden = picture.copy()
+        rows, columns = (slice(max(0, round(at - half)), round(at + half)) for at in (top, left))
+        hidden[rows, columns] = fill
+        out.append(hidden)
+    return out
+
+
+def drops(name: str, picture: np.ndarray, text: str, templates: list[str], run: ui.Run) -> np.ndarray:
+    """By how much the cosine falls where a part of the picture is covered, (PARTS, PARTS). Raises Ended."""
+    hidden = covered(ui.resized(picture, min(len(picture), SIDE[name in MODELS])))
+    keys = [(name, "covered", named(picture), part) for part in range(len(hidden))]
+    without = features(keys, lambda rows: look(name, [hidden[i] for i in rows]), run)
+    g = told(name, [text], templates, run)[0]
+    return (seen(name, [picture], run) @ g - without @ g).reshape(PARTS, PARTS)
+
+
+def unread(name: str, texts: list[str]) -> list[str]:
+    """For each text what of it the model cannot read, in words; "" where it reads all, or says nothing about it."""
+    clip = loaded(name)
+    if not hasattr(clip, "unknown"):
+        return [""] * len(texts)
+    found, words = [], clip.config.words
+    for text in texts:
+        parts = []
+        for word in clip.unknown(text)[:3]:
+            near = get_close_matches(word.lower(), words, n=2, cutoff=0.6)
+            parts.append(f"{word!r}" + (f" (it knows {' and '.join(near)})" if near else ""))
+        say = [f"not read: {', '.join(parts)}"] if parts else []
+        if clip.tokens([text]).shape[1] >= clip.config.context:
+            say.append(f"read up to word {clip.config.context - 1}")
+        found.append("; ".join(say))
+    return found
+
+
+@lru_cache(maxsize=1)
+def rates() -> dict[str, tuple[float, int]]:
+    """How often the true caption wins, by the kind of change: per cent and number of scenes, from the model's card."""
+    entries = [e for e in ui.measured(CLIP, "told apart") if e.get("split") == "train"]
+    return {e["settings"]["change"]: (e["value"], e["samples"]) for e in entries if "change" in e.get("settings", {})}
+
+
+# -- the two views: each yields what its part of the stage shows next --------------------------------------------------
+
+
+def waiting(name: str, run: ui.Run) -> Iterator[str]:
+    """What to say until the model is there; the run's time starts when it is. Raises GenlabError, Ended."""
+    if name in MODELS:
+        if not SHELF.ready(name):
+            yield "Loading the model, a few seconds the first time."
+            SHELF[name]
+        return
+    future = BENCH.get(name)
+    patience, run.seconds = run.seconds, float("inf")
+    while run.going and not future.done():
+        yield f"Fetching and loading {name}: {run.elapsed:.0f} s so far. The first time this can take minutes."
+        wait([future], timeout=0.5)
+    if not future.done():
+        raise Ended
+    future.result()
+    run.seconds = run.elapsed + patience
+
+
+def notes(texts: list[str], strange: list[str], found: list[tuple], cells: np.ndarray) -> list[dict]:
+    """The heads of the rows."""
+    rows = [{"text": text, "note": note, "warn": bool(note)} for text, note in zip(texts, strange, strict=True)]
+    for i, (kind, _, mark) in enumerate(found):
+        if not kind:
+            rows[i] |= {"note": "the truth about picture 1", "short": "the truth"}
+            continue
+        fooled = cells[i, 0] >= cells[0, 0]
+        what = "two things exchanged" if kind == "exchanged" else f"wrong {kind}"
+        rate = rates().get(kind)
+        often = f"; of {rate[1]:,} scenes {rate[0]:.3g} % are told apart" if rate else ""
+        said = "✗ scores no lower than the truth" if fooled else "✓ scores lower"
+        rows[i] |= {"short": what, "mark": mark, "warn": bool(fooled), "note": f"{what}: {said}{often}"}
+    return rows
+
+
+def stage(asked: dict, run: ui.Run) -> Iterator[dict]:
+    """The matrix, then what in the picture the chosen number hangs on. Raises GenlabError, Ended."""
+    knobs, name, uploads = asked["knobs"], permitted(asked["model"]), asked["uploads"]
+    texts, found = written(knobs, asked["texts"])
+    templates = templates_of(asked["templates"])
+    for text in waiting(name, run):
+        yield ui.Matrix.message(text, wait=True)
+    ours = name in MODELS
+    some, pictures = scene_of(knobs, ours)
+    captions = scenes().captions(some)
+    columns = [
+        {"picture": picture, "name": str(i), "alt": f"Scene {i}: {caption}"}
+        for i, (picture, caption) in enumerate(zip(pictures, captions, strict=True), 1)
+    ]
+    columns += [
+        {
+            "picture": ui.resized(picture, SIDE[ours]),
+            "name": f"{i} {word}"[:24],
+            "alt": f"Uploaded picture {i}: {word}",
+        }
+        for i, (word, picture) in enumerate(uploads, len(columns) + 1)
+    ]
+    if not columns:
+        raise GenlabError("There is no picture: take one or more scenes, or add pictures of your own.")
+    every = [*pictures, *(picture for _, picture in uploads)]
+    f, g = seen(name, every, run), told(name, texts, templates, run)
+    cells = g @ f.T
+    home = (0, 0) if found else (int(cells[:, 0].argmax()), 0)  # the truth, or the best text of the first picture
+    row, column = asked["cell"] or home
+    column = min(column, len(columns) - 1)
+    cell = (int(cells[:, column].argmax()) if row == BEST else min(row, len(texts) - 1), column)
+    temperature = float(loaded(name).temperature)
+    whole = ui.Matrix.whole(
+        cells,
+        notes(texts, unread(name, texts), found, cells),
+        columns,
+        name="cosine",
+        also={"CLIPScore": 2.5 * cells.clip(0)},
+        temperature=temperature,
+        turned=asked["turned"],
+        cell=cell,
+        home=home,
+        status=summary(name, cells, templates, uploads, ours),
+        link=link(asked),
+        pixelated=ours,
+    )
+    yield whole
+    yield ui.Matrix.overlay(cell, drops(name, every[cell[1]], texts[cell[0]], templates, run))
+
+
+def summary(name: str, cells: np.ndarray, templates: list[str], uploads: list, ours: bool) -> str:
+    """The sentence below the matrix."""
+    n, m = cells.shape[1], cells.shape[0]
+    said = f"{n} picture{'s' * (n > 1)}, {m} text{'s' * (m > 1)}, scored by {name}"
+    if len(templates) > 1:
+        said += f", each text the mean of {len(templates)} templates"
+    if uploads:
+        said += ". Uploaded pictures are cut to a square"
+        said += f", and shown as the model sees them, {SIDE[True]} x {SIDE[True]}" if ours else ""
+        said += "; the link does not hold them"
+        said += ". It was trained on scenes alone: of photographs it knows nothing" if ours else ""
+    return said + "."
+
+
+@lru_cache(maxsize=4)
+def hay(n: int, split: str, side: int) -> tuple:
+    """Scenes to search: their pictures and captions."""
+    some = scenes().sample(n, HAYSTACK_SEED, split=split)
+    return scenes().draw(some, side).permute(0, 2, 3, 1).numpy(), scenes().captions(some)
+
+
+def order(similar: np.ndarray, n: int) -> list[int]:
+    return np.argsort(-similar, kind="stable")[:n].tolist()
+
+
+def search(asked: dict, run: ui.Run) -> Iterator[str]:
+    """The nearest scenes of a text, and of one of them the nearest captions. Raises GenlabError, Ended."""
+    name, knobs = permitted(asked["model"]), asked["knobs"]
+    (text,) = lines(asked["query"], 1, "text") or [""]
+    if not text:
+        raise GenlabError("Write what to look for.")
+    for said in waiting(name, run):
+        yield say(said)
+    pictures, captions = hay(HAYSTACK[name in MODELS], knobs["split"], SIDE[name in MODELS])
+    if (name, "text", captions[-1], PLAIN) not in REMEMBERED:
+        yield say(f"Encoding {len(pictures)} scenes and their captions, once.")
+    f, g = seen(name, list(pictures), run), told(name, captions, [PLAIN], run)
+    similar = f @ told(name, [text], [PLAIN], run)[0]
+    near = order(similar, 12)
+    picked = near[min(asked["picked"], len(near) - 1)]
+    fits = g @ f[picked]
+    (strange,) = unread(name, [text])
+    yield nearest.found(
+        f"The nearest to “{text}” of {len(pictures)} scenes, by cosine",
+        [pictures[i] for i in near],
+        [captions[i] for i in near],
+        [float(similar[i]) for i in near],
+        near.index(picked),
+        f"And of {len(captions)} captions the nearest to the chosen picture, its own in bold",
+        [(captions[i], float(fits[i]), captions[i] == captions[picked]) for i in order(fits, 6)],
+        warning=f"{strange[0].upper()}{strange[1:]}." if strange else "",
+        pixelated=name in MODELS,
+        link=link(asked) if run.seconds < float("inf") else None,  # a page that comes with a link is to keep it
+    )
+
+
+def say(text: str, error: bool = False) -> str:
+    """A sentence in the place of the search's results."""
+    return f'<p class="gl-status{" gl-error" if error else ""}" role="status">{escape(text)}</p>'
+
+
+# -- the texts that follow the stage -----------------------------------------------------------------------------------
+
+
+def link(asked: dict) -> dict:
+    """The query that leads back to what is on the stage; the chosen cell and the temperature the page adds itself."""
+    values = KNOBS.query(asked["knobs"])
+    if asked["knobs"]["say"] == "own":
+        values["texts"] = asked["texts"]
+    for key, default in (("templates", PLAIN), ("model", CLIP), ("query", QUERY), ("view", SCORES)):
+        if asked[key] and asked[key] != default:
+            values[key] = asked[key]
+    if len(values.get("texts", "")) > 4000:  # browsers and servers cut long addresses
+        del values["texts"]
+    names = [*KNOBS, "texts", "templates", "model", "query", "view"]
+    return {"names": names, "values": values, "cell": "cell", "temperature": "tau"}
+
+
+def fingerprint(asked: dict) -> str:
+    """The same for what is asked in the same way."""
+    uploads = [(word, named(picture)) for word, picture in asked["uploads"]]
+    return json.dumps(asked | {"uploads": uploads}, sort_keys=True)
+
+
+def equation(whole: dict) -> str:
+    """The law, with the present values of the chosen cell; matrix.js keeps them up to date."""
+    i, j = whole["cell"]
+    value, tau = whole["cells"][i][j], whole["turned"] or whole["temperature"]
+
+    def now(key: str, text: str) -> str:
+        return f'<span class="gl-now-{key}">{escape(text).replace("|", "/")}</span>'
+
+    return ui.equation(
+        FAMILY,
+        "CLIP",
+        {
+            "x_i": now("column", whole["columns"][j]["alt"]),
+            "y_j": now("row", whole["rows"][i]["text"]),
+            "s_{ij}": f"{now('value', f'{value:.3f}')} / {now('temperature', f'{tau:.2g}')} = "
+            f"{now('logit', f'{value / tau:.1f}')}",
+            r"\tau": f"{now('temperature', f'{tau:.2g}')} (learned: {whole['temperature']:.2g})",
+            "N": "in training; here as many as there are",
+            r"\mathcal{L}": "in training only",
+        },
+    )
+
+
+def python(asked: dict) -> str:
+    """Python that computes the numbers on the stage."""
+    knobs, name = asked["knobs"], asked["model"] or CLIP
+    ours, templates = name in MODELS, templates_of(asked["templates"])
+    code = ["import genlab", "from genlab.data import scenes", ""]
+    if not ours:
+        code[:1] = ["from genlab.models.vision_language import OpenCLIP"]
+        code[:2] = code[1::-1]
+    uploads = [word for word, _ in asked["uploads"]]
+    if uploads:
+        code = [
+            "import numpy as np",
+            "import torch",
+            "",
+            *(["import genlab", "from genlab import ui"] if ours else ["from genlab import ui"]),
+            *code[1 if ours else 0 :],
+        ]
+    made = f'genlab.from_pretrained("{name}")' if ours else f"OpenCLIP.from_pretrained({name!r})"
+    side = SIDE[ours]
+    code += [
+        f"clip = {made}",
+        f"some = scenes.sample({KNOBS['n'].high}, {knobs['seed']}, split={knobs['split']!r}, most={knobs['things']})"
+        f"[:{knobs['n']}]",
+        f"pictures = scenes.draw(some{'' if ours else f', {side}'}).float() / 255  # ({knobs['n']}, 3, {side}, {side})",
+    ]
+    if uploads:
+        code += [
+            f"own = [ui.resized(ui.read_picture(file), {side}) for file in {uploads!r}]",
+            "own = torch.from_numpy(np.stack(own)).permute(0, 3, 1, 2) / 255",
+            "pictures = torch.cat([pictures, own])",
+        ]
+    if knobs["say"] == "captions":
+        code += ["texts = list(dict.fromkeys(scenes.captions(some)))"]
+    elif knobs["say"] == "paraphrases":
+        code += [f"texts = list(dict.fromkeys(scenes.paraphrases(some, {knobs['seed']})))"]
+    else:
+        texts, _ = written(knobs, asked["texts"])
+        code += ["texts = [", *(f"    {text!r}," for text in texts), "]"]
+    if templates != [PLAIN]:
+        code += ["templates = [", *(f"    {template!r}," for template in templates), "]"]
+        code += ["cosines = clip.encode_image(pictures).detach() @ clip.classifier(texts, templates).T"]
+    else:
+        code += ["cosines = clip.score(pictures, texts)"]
+    tau = "clip.temperature" if asked["turned"] is None else f"{asked['turned']:g}"
+    code += [
+        "clip_scores = 2.5 * cosines.clamp_min(0)",
+        f"p = (cosines / {tau}).softmax(dim=1)  # of each picture's texts",
+    ]
+    return ui.python_text(*code)
+
+
+# -- the page ----------------------------------------------------------------------------------------------------------
+
+
+def start(**changes) -> dict:
+    """What is asked for at first, or with some of it changed."""
+    return {
+        "knobs": KNOBS.defaults(),
+        "texts": "",
+        "templates": PLAIN,
+        "model": CLIP,
+        "query": QUERY,
+        "view": SCORES,
+        "cell": None,
+        "turned": None,
+        "uploads": [],
+        "picked": 0,
+    } | changes
+
+
+def arrival() -> tuple[dict, np.ndarray]:
+    """What is on the stage before the first click, computed from the weights; and the gallery's picture: scenes, and
+    the colours of their scores."""
+    *_, whole, overlay = stage(start(), ui.Run())
+    *_, near = search(start(view=NEAREST), ui.Run())
+    _, pictures = scene_of(KNOBS.defaults())
+    low, high = whole["range"]
+    dark_to_light = np.array([(68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37)])  # viridis
+    at = np.linspace(0, 1, len(dark_to_light))
+    share = (np.array(whole["cells"]) - low) / (high - low)
+    colours = np.stack([np.interp(share, at, channel) for channel in dark_to_light.T], axis=-1).round().astype(np.uint8)
+    squares = np.repeat(np.repeat(colours.reshape(-1, 1, 1, 3), 32, axis=1), 64, axis=2)
+    tall = viz.tile(pictures.transpose(0, 3, 1, 2), len(pictures), gap=2, scale=2)
+    wide = viz.tile(squares.transpose(0, 3, 1, 2), len(pictures), gap=2, scale=2)
+    gap = np.full((4, tall.shape[1], 3), 255, np.uint8)
+    whole |= {"overlaid": overlay["overlay"], "link": None}  # a page that comes with a link is to keep it
+    ready = {"whole": whole, "near": near, "texts": "\n".join(row["text"] for row in whole["rows"])}
+    return ready, np.concatenate([tall, gap, wide])
+
+
+def controls(frame: ui.Frame, texts: str) -> dict:
+    """The controls column; the components by name."""
+    made = {}
+    allowed = limits.allowed_pipelines(limits.CLIPS)
+    with frame.controls:
+        with frame.group("Pictures"):
+            made["n"] = KNOBS["n"].component()
+            with gr.Row(elem_classes="gl-buttons"):
+                made["add"] = gr.UploadButton(
+                    "Add pictures of your own", file_count="multiple", size="sm", min_width=160, elem_classes="gl-add"
+                )
+                made["drop"] = gr.Button("Remove them", size="sm", min_width=96, visible=False)
+        with frame.group("Texts"):
+            made["say"] = KNOBS["say"].component(elem_classes="gl-chipset", show_label=False)
+            made["texts"] = gr.Textbox(texts, label="One a line", lines=5, max_lines=6)
+        with frame.group("How"):
+            made["templates"] = gr.Textbox(
+                PLAIN, label="Templates (one a line, {} is the text; several are averaged)", lines=1, max_lines=4
+            )
+            made["model"] = gr.Dropdown(
+                [*MODELS, *(allowed or [])],
+                value=CLIP,
+                label="Model" + (" (or an open_clip name, a Hub id, a folder)" if allowed is None else ""),
+                allow_custom_value=True,
+            )
+        with frame.group("Seed"), gr.Row(elem_classes="gl-seed"):
+            made["seed"] = KNOBS["seed"].component(show_label=False, container=False, min_width=96)
+        frame.buttons("New scenes")
+        with gr.Accordion("More", open=False):
+            for name in ("things", "split"):
+                made[name] = KNOBS[name].component(elem_classes="gl-chipset")
+    return made
+
+
+def build() -> gr.Blocks:
+    """The app."""
+    with (
+        gr.Blocks(title=f"{TITLE} · genlab", analytics_enabled=False) as app,
+        ui.page(TITLE, SUMMARY, FAMILY, models=MODELS),
+    ):
+        lesson(app)
+        endpoints()
+    return app
+
+
+def lesson(app: gr.Blocks) -> None:
+    """The page's content and its events. Nothing is computed here: the stage shows what the weights said before, and
+    models load with the first page."""
+    ready = json.loads(ARRIVAL.read_text(encoding="utf-8")) if ARRIVAL.is_file() else {}
+    with ui.frame() as frame:
+        made = controls(frame, ready.get("texts", ""))
+        with frame.stage:
+            with gr.Tabs(elem_classes="gl-views") as tabs:
+                with gr.Tab("Scores", id=SCORES) as first:
+                    matrix = ui.matrix(ready.get("whole"))
+                with gr.Tab("Nearest", id=NEAREST) as second:
+                    query = gr.Textbox(QUERY, label="Look for", max_lines=1, elem_classes="gl-query")
+                    near = nearest.nearest(ready.get("near", say("")))
+            frame.suggest(TRY)
+        with frame.below:
+            with gr.Row(elem_classes="gl-two"):
+                with gr.Column(min_width=320):
+                    law = ui.markdown()
+                with gr.Column(min_width=320):
+                    ui.markdown(NOTICE)
+            with gr.Accordion("Python", open=False):
+                code = ui.markdown()
+            with gr.Accordion("Under the hood", open=False):
+                source = ui.markdown()
+            with gr.Accordion(f"Model card: {CLIP}", open=False):
+                card = ui.markdown()
+
+    # Which view is open; none before the link has been read. Not a State, for it must change together with the knobs.
+    view = gr.Textbox("", visible="hidden", label="view")
+    uploads, trouble = gr.State([]), gr.State("")
+    chosen = gr.State({"cell": None, "turned": None, "picked": 0})
+    # whether the stage shows still what it did on arrival, of which seed, and the texts that the page wrote lately
+    shows = gr.State({"arrival": bool(ready), "seed": KNOBS["seed"].default, "written": [ready.get("texts")]})
+    # What is asked for, in short: whatever a visitor does ends in a change of this, and that is what runs, once. No
+    # event that runs nothing is queued beside it: as it ends, gradio closes the page's stream, now and then too early.
+    pulse = gr.Textbox("", visible="hidden", label="pulse")
+    knobs = [made[name] for name in KNOBS]
+    boxes = [made["texts"], made["templates"], made["model"], query]
+
+    def asked(view, uploads, chosen, texts, templates, model, query, *values) -> dict:
+        words = {"texts": texts, "templates": templates, "model": model, "query": query}
+        words = {key: value if isinstance(value, str) else "" for key, value in words.items()}
+        words["templates"], words["model"] = words["templates"].strip() or PLAIN, words["model"].strip() or CLIP
+        knobs = KNOBS.clean(dict(zip(KNOBS, values, strict=True)))
+        if knobs["say"] != "own":
+            words["texts"] = ""
+        return {"knobs": knobs, "view": view, "uploads": uploads, **chosen, **words}
+
+    def restore(request: gr.Request):
+        """The state that the link asks for."""
+        params = dict(request.query_params)
+        values = KNOBS.clean(params)
+        own = limits.text(params.get("texts"), TEXTS * LONGEST) if values["say"] == "own" else ""
+        at = params.get("view") if params.get("view") in VIEWS else SCORES
+        chosen = {"cell": cell_of(params.get("cell", "").split(",")), "turned": tau_of(params.get("tau")), "picked": 0}
+        words = [
+            limits.text(params.get(key), 8000) or default
+            for key, default in (("templates", PLAIN), ("model", CLIP), ("query", QUERY))
+        ]
+        return *values.values(), own or gr.skip(), *words, chosen, at, gr.Tabs(selected=at)
+
+    def introduce():
+        """What needs torch, and so comes after the page: the model, and the source of the equation."""
+        SHELF.warm(lambda: [*stage(start(), ui.Run())])
+        return ui.under_the_hood(FAMILY, "CLIP"), ui.card_text(CLIP)
+
+    def opened(name: str):
+        """A view was opened; gradio says so of the first one too, as the page appears, which is to be ignored."""
+        return lambda view: name if view else gr.skip()
+
+    def wanted(request: gr.Request, *state):
+        """Ask for what the controls say; what runs at present ends at its next step."""
+        now = asked(*state)
+        if now["view"] not in VIEWS:
+            return gr.skip()
+        RUNS.end(request.session_hash, "replaced")
+        return hashlib.sha1(fingerprint(now).encode()).hexdigest()
+
+    def wanted_anew(request: gr.Request, *state):
+        return f"{wanted(request, *state)} {time.time_ns()}"
+
+    def run(request: gr.Request, shows, *state):
+        """Compute what the open view shows, and stream it there, unless it came along with the page."""
+        now = asked(*state)
+        if shows["arrival"] and fingerprint(now) in {fingerprint(start(view=view)) for view in VIEWS}:
+            here = ready["near"].replace("<div", f"<div data-link='{escape(json.dumps(link(now)))}'", 1)
+            value = ready["whole"] | {"serial": f"again {time.time_ns()}", "link": link(now)}
+            yield {matrix: value} if now["view"] == SCORES else {near: here}
+            yield {law: equation(ready["whole"]), code: python(now), made["texts"]: ready["texts"]}
+            return
+        present, place = RUNS.begin(request.session_hash), near if now["view"] == NEAREST else matrix
+        message = ui.Matrix.message if place is matrix else say
+        try:
+            for value in (stage if place is matrix else search)(now, present):
+                if present.replaced:
+                    return
+                out = {place: value}
+                if place is matrix and "cells" in value:
+                    out |= {law: equation(value), code: python(now)}
+                    texts = "\n".join(row["text"] for row in value["rows"])
+                    out[shown_of] = {
+                        "arrival": False,
+                        "seed": now["knobs"]["seed"],
+                        "written": [texts, *shows["written"][:7]],
+                    }
+                    if now["knobs"]["say"] != "own":
+                        out[made["texts"]] = texts
+                yield out
+        except GenlabError as error:
+            yield {place: message(str(error), error=True)}
+        except Ended:
+            if not present.replaced:
+                how = "Out of time: take fewer pictures, texts or templates."
+                yield {place: message("Stopped." if present.ended == "stopped" else how)}
+
+    shown_of = shows  # the component; inside the functions the name is its value's
+
+    def typed(request: gr.Request, shows, *state):
+        """Somebody writes, and not the page: the texts are their own from now on."""
+        state, text, say = [*state], 3, 7 + [*KNOBS].index("say")
+        if state[say] != "own" and state[text] in shows["written"]:
+            return gr.skip(), gr.skip()
+        state[say] = "own"
+        return "own", wanted(request, *state)
+
+    def cell_chosen(request: gr.Request, event: gr.EventData, chosen, *state):
+        """What in the picture the chosen number hangs on."""
+        chosen = chosen | {"cell": cell_of([event._data.get("row"), event._data.get("column")])}
+        now = asked(state[0], state[1], chosen, *state[2:])
+        present = RUNS.begin(request.session_hash)
+        yield {chosen_state: chosen}
+        try:
+            *_, whole, overlay = stage(now, present)
+            yield {matrix: overlay}
+        except (GenlabError, Ended):
+            return
+
+    chosen_state = chosen
+
+    def temperature_chosen(event: gr.EventData, chosen, *state):
+        chosen = chosen | {"turned": tau_of(event._data.get("temperature"))}
+        try:
+            return chosen, python(asked(state[0], state[1], chosen, *state[2:]))
+        except GenlabError:
+            return chosen, gr.skip()
+
+    def picture_picked(event: gr.EventData, chosen):
+        return chosen | {"picked": (cell_of([event._data.get("index"), 0]) or (0, 0))[0]}
+
+    def add(files, uploads, chosen, n):
+        """Take the files in, or say what is wrong with one; the good ones stay, and the last one is looked at."""
+        uploads, trouble, before = list(uploads), [], len(uploads)
+        files = [str(file) for file in files or []]
+        if len(uploads) + len(files) > PICTURES:
+            said = f"{len(files)} files are too many: this page holds {PICTURES} pictures of your own."
+            return uploads, gr.skip(), chosen, "", ui.Matrix.message(said, error=True)
+        for file in files:
+            try:
+                uploads.append((Path(file).name, ui.read_picture(file)))
+            except GenlabError as error:
+                trouble.append(str(error))
+        said = " ".join(trouble[:3])
+        if len(uploads) == before:
+            return uploads, gr.skip(), chosen, "", ui.Matrix.message(said, error=True) if said else gr.skip()
+        chosen = chosen | {"cell": (BEST, KNOBS["n"].clean(n) + len(uploads) - 1)}
+        return uploads, gr.Button(visible=bool(uploads)), chosen, said, gr.skip()
+
+    def drop(chosen):
+        return [], gr.Button(visible=False), chosen | {"cell": None}
+
+    def complain(trouble):
+        """What is wrong with files is said last, below the matrix of the others."""
+        return (ui.Matrix.message(trouble, error=True), "") if trouble else (gr.skip(), gr.skip())
+
+    def over(request: gr.Request):
+        RUNS.end(request.session_hash)
+
+    def fresh(request: gr.Request, seed, shows):
+        """New scenes: another seed, unless one was just typed: it is not the one on the stage."""
+        RUNS.end(request.session_hash, "replaced")
+        typed = KNOBS["seed"].clean(seed) != shows["seed"]
+        return seed if typed else int(np.random.default_rng().integers(10_000))
+
+    def suggestion(changes: dict):
+        def apply(request: gr.Request):
+            RUNS.end(request.session_hash, "replaced")
+            values = KNOBS.clean(KNOBS.defaults() | changes)
+            at = changes.get("view", SCORES)
+            texts = changes.get("texts", gr.skip())
+            words = [texts, changes.get("templates", PLAIN), gr.skip(), gr.skip()]  # the model stays
+            return *values.values(), *words, {"cell": None, "turned": None, "picked": 0}, at, gr.Tabs(selected=at)
+
+        return apply
+
+    quick = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    queued = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 2, "concurrency_id": "clip"}
+    state = [view, uploads, chosen, *boxes, *knobs]
+    shown = [matrix, near, shows, made["texts"], law, code]
+    app.load(restore, None, [*knobs, *boxes, chosen, view, tabs], **quick)
+    for tab, name in ((first, SCORES), (second, NEAREST)):
+        tab.select(opened(name), view, view, **quick)
+    # change, for input is silent when somebody pastes or deletes
+    moved = [view.change, made["n"].release, *(made[name].input for name in ("say", "things", "split"))]
+    gr.on([*moved, made["templates"].change, made["model"].input, query.change], wanted, state, pulse, **quick)
+    made["texts"].change(typed, [shows, *state], [made["say"], pulse], **quick)
+    new = frame.generate.click(fresh, [made["seed"], shows], made["seed"], **quick)
+    new.then(wanted_anew, state, pulse, **quick)
+    for name, chip in frame.chips.items():
+        put = chip.click(suggestion(TRY[name]), None, [*knobs, *boxes, chosen, view, tabs], **quick)
+        put.then(wanted, state, pulse, **quick)
+    files = made["add"].upload(
+        add, [made["add"], uploads, chosen, made["n"]], [uploads, made["drop"], chosen, trouble, matrix], **quick
+    )
+    files.then(wanted, state, pulse, **quick)
+    made["drop"].click(drop, chosen, [uploads, made["drop"], chosen], **quick).then(wanted, state, pulse, **quick)
+    near.select(picture_picked, chosen, chosen, **quick).then(wanted, state, pulse, **quick)
+    pulse.change(run, [shows, *state], shown, trigger_mode="always_last", **queued).then(
+        complain, trouble, [matrix, trouble], **quick
+    )
+    rest = [view, uploads, *boxes, *knobs]
+    matrix.select(cell_chosen, [chosen, *rest], [chosen, matrix], trigger_mode="multiple", **queued)
+    matrix.release(temperature_chosen, [chosen, *rest], [chosen, code], **quick)
+    frame.stop.click(over, **quick)
+    app.load(introduce, None, [source, card], **quick)
+
+
+def cell_of(pair) -> tuple[int, int] | None:
+    """Row and column, or None for the one that the lesson begins with, whatever a stranger sends."""
+    try:
+        row, column = (min(max(int(k), 0), 10_000) for k in pair)
+        return row, column
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def tau_of(value) -> float | None:
+    """A temperature, or None for the learned one, whatever a stranger sends."""
+    try:
+        value = float(value)
+        return min(max(value, 0.001), 10.0) if value == value and value > 0 else None
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+# -- endpoints: for programs, and as MCP tools -------------------------------------------------------------------------
+
+
+def endpoints() -> None:
+    """Name each model function for the API. Each checks its own input, whatever a stranger sends."""
+    for function in (clip_scenes, clip_score, clip_zero_shot, clip_nearest):
+        gr.api(function, api_name=function.__name__, concurrency_limit=2, concurrency_id="clip")
+
+
+def answered(work: Callable[[ui.Run], dict | tuple]):
+    """What the work gives within its time, or gradio's error with the sentence that says what is wrong."""
+    try:
+        return work(ui.Run(SECONDS))
+    except GenlabError as error:
+        raise gr.Error(str(error), print_exception=False) from error
+    except Ended as error:
+        said = "Out of time: send fewer pictures, texts or templates."
+        raise gr.Error(said, print_exception=False) from error
+
+
+def sent(texts, most: int, what: str) -> list[str]:
+    """A list of strings that somebody sent, none empty. Raises GenlabError."""
+    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) and text.strip() for text in texts):
+        raise GenlabError(f"{plural(what)} are a list of strings, one or more, none of them empty.")
+    return lines(texts, most, what)
+
+
+def sent_pictures(images) -> list[np.ndarray]:
+    """Pictures in base64, or scenes by their seed. Raises GenlabError."""
+    if not isinstance(images, list) or not images or len(images) > PICTURES:
+        raise GenlabError(f"images are a list of 1 to {PICTURES}: pictures in base64, or scenes as 'scene:7'.")
+    return [sent_image(image, f"image {number}") for number, image in enumerate(images, 1)]
+
+
+def sent_image(image, name: str = "the image") -> np.ndarray:
+    scene = re.fullmatch(r"scene:(\d{1,10})(?::(\d{1,2}))?", image) if isinstance(image, str) else None
+    if not scene:
+        return ui.sent_picture(image, name)
+    which = int(scene[2] or 0)
+    if which >= KNOBS["n"].high:
+        raise GenlabError(f"{name}: of a seed there are the scenes 0 to {KNOBS['n'].high - 1}, not {which}.")
+    return drawn(KNOBS["seed"].clean(scene[1]), KNOBS["n"].high, "2", "train", SIDE[True])[1][which]
+
+
+def sheet(pictures: np.ndarray) -> gr.FileData:
+    """Pictures, uint8 (n, s, s, 3), side by side as a file."""
+    scale = 2 if pictures.shape[1] == SIDE[True] else 1
+    return ui.picture_file(viz.tile(pictures.transpose(0, 3, 1, 2), min(len(pictures), 6), gap=2, scale=scale))
+
+
+def model_of(model, run: ui.Run) -> str:
+    """The name of a model that is loaded. Raises GenlabError, Ended."""
+    name = permitted(model)
+    for _ in waiting(name, run):
+        pass
+    return name
+
+
+def clip_scenes(seed: int = 17, n: int = 4, things: str = "2", split: str = "train") -> tuple[gr.FileData, list[str]]:
+    """Draw scenes of coloured shapes: a PNG with all of them side by side, and their captions. clip_score takes them as
+    "scene:17:0", "scene:17:1" ... (with at most two things, of the split "train").
+
+    Args:
+        seed: 0 to 2147483647; the same seed draws the same scenes
+        n: how many, 1 to 24
+        things: at most so many in a scene, "1", "2" or "3"
+        split: "train", "held_out" (a pair of colour and shape that was never shown in training) or "any"
+    """
+    knobs = KNOBS.clean(locals())
+    some, pictures = scene_of(knobs | {"n": max(knobs["n"], 1)})
+    return sheet(pictures), scenes().captions(some)
+
+
+def clip_score(images: list[str], texts: list[str], model: str = CLIP) -> dict:
+    """How well each picture fits each text: cosines and CLIPScores, a list a picture with a number a text.
+
+    Args:
+        images: pictures in base64 (PNG, JPEG, WEBP, GIF, BMP), at most 48; or scenes,
+            "scene:17:0" for the first of seed 17
+        texts: at most 50 of at most 500 characters
+        model: "clip-scenes"; where the page allows it a name of open_clip, a Hub id or a folder
+    """
+
+    def work(run):
+        pictures, said, name = sent_pictures(images), sent(texts, TEXTS, "text"), model_of(model, run)
+        cosines = (seen(name, pictures, run) @ told(name, said, [PLAIN], run).T).astype(float)
+        strange = {text: note for text, note in zip(said, unread(name, said), strict=True) if note}
+        scores = {"cosine": cosines.round(4).tolist(), "clip_score": (2.5 * cosines.clip(0)).round(4).tolist()}
+        return scores | {"texts": said, "not_read": strange, "model": name}
+
+    return answered(work)
+
+
+def clip_zero_shot(
+    image: str, classes: list[str], templates: list[str] | None = None, temperature: float = 0.0, model: str = CLIP
+) -> dict:
+    """Which of these classes a picture is: a probability each, the softmax of cosine / temperature.
+
+    Args:
+        image: a picture in base64 (PNG, JPEG, WEBP, GIF, BMP), or a scene, "scene:17:0" for the first of seed 17
+        classes: at most 50 words or texts
+        templates: at most 16, each with one {} in the place of the class; their features are averaged
+        temperature: 0 for the learned one, else 0.001 to 10
+        model: "clip-scenes"; where the page allows it a name of open_clip, a Hub id or a folder
+    """
+
+    def work(run):
+        picture, names = sent_image(image), sent(classes, TEXTS, "class")
+        forms = templates_of(sent(templates, TEMPLATES, "template")) if templates else [PLAIN]
+        name = model_of(model, run)
+        tau = tau_of(temperature) or float(loaded(name).temperature)
+        cosines = (seen(name, [picture], run) @ told(name, names, forms, run).T)[0].astype(float)
+        odds = np.exp((cosines - cosines.max()) / tau)
+        odds = odds / odds.sum()
+        shares = {one: round(float(p), 4) for one, p in zip(names, odds, strict=True)}
+        best = names[int(odds.argmax())]
+        return {"best": best, "probability": shares, "cosine": cosines.round(4).tolist(), "temperature": tau}
+
+    return answered(work)
+
+
+def clip_nearest(text: str, n: int = 8, model: str = CLIP) -> tuple[gr.FileData, list[dict]]:
+    """The scenes that fit a text best, of several hundred: a PNG of them, and the caption and cosine of each.
+
+    Args:
+        text: what to look for, at most 500 characters
+        n: how many, 1 to 24
+        model: "clip-scenes"; where the page allows it a name of open_clip, a Hub id or a folder
+    """
+
+    def work(run):
+        (said,) = sent([text], 1, "text")
+        name, most = model_of(model, run), max(KNOBS["n"].clean(n), 1)
+        pictures, captions = hay(HAYSTACK[name in MODELS], "train", SIDE[name in MODELS])
+        similar = seen(name, list(pictures), run) @ told(name, [said], [PLAIN], run)[0]
+        near = order(similar, most)
+        found = [{"caption": captions[i], "cosine": round(float(similar[i]), 4)} for i in near]
+        return sheet(pictures[near]), found
+
+    return answered(work)

@@ -1,0 +1,934 @@
+"""Text to image: type or assemble a sentence, and watch latent diffusion draw it, word by word right or wrong."""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+
+from genlab import GenlabError, ui, viz
+from genlab.ui import pipeline_tab
+
+TITLE = "Text to image"
+SUMMARY = "Say what to draw, and see which words the picture keeps."
+FAMILY = "diffusion"
+MODELS = ["ldm-scenes", "kl-vae-scenes", "clip-scenes", "reader-scenes"]
+
+LDM, CODEC, CLIP, READER = MODELS  # the codec comes with the first
+WORLD = ui.part("data.sentences")  # the words of the world, and what sentences mean
+PROMPT = "a large striped red circle left of a small blue square, on a yellow field"
+LONGEST = 300  # characters of a sentence
+KNOBS = ui.Knobs(
+    prompt=ui.Text("Sentence", PROMPT, LONGEST),
+    guidance=ui.Number("rho (diffusers guidance_scale = 1 + rho)", 2.0, 0, 8, 0.1),
+    steps=ui.Number("Steps", 30, 5, 50),
+    negative=ui.Text("Away from (negative prompt)", "", LONGEST),
+    seed=ui.Number("Seed", 7, 0, 2**31 - 1, box=True),
+    n=ui.Number("Pictures (the same sentence, other noise)", 4, 1, 8),
+    sampler=ui.Choice("Sampler", "ddim", ["ddim", "ddpm", "dpm++", "unipc"]),
+    eta=ui.Number("eta (DDIM only: 0 adds no noise, 1 as much as DDPM)", 0.0, 0, 1, 0.05),
+    low=ui.Number("From t / T (guidance acts)", 0.0, 0, 1, 0.05),
+    high=ui.Number("Up to t / T (guidance acts)", 1.0, 0, 1, 0.05),
+    rescale=ui.Number("Rescale (brings the spread of the noise back)", 0.0, 0, 1, 0.05),
+    strength=ui.Number("Strength (noise put on the sketch)", 0.7, 0.1, 1, 0.05),
+)
+WATCH, SWEEP, SKETCH = VIEWS = ("watch", "sweep", "sketch")
+TRY = {  # the lesson in order; a knob that is not named goes back to its default, but sentence, seed and number stay
+    "no guidance": {"guidance": 0.0},
+    "too much": {"guidance": 8.0},
+    "one word changed": {"prompt": PROMPT.replace("left of", "right of")},
+    "never seen": {"prompt": "a large blue heart above a small red square, on a white field"},
+    "not striped": {"prompt": "a large purple star in the middle, on a green field", "negative": "striped dotted"},
+    "an unknown word": {"prompt": "a large crimson circle left of a small blue square, on a yellow field"},
+}
+NOTICE = """
+## What to notice
+- The picture is decided early: drag the scrubber. Field and places come first, then colours, textures last. The left
+  grid is what the sampler holds, decoded as it is; the right one the picture that the network already sees in it.
+- A word marked ✗ is one the picture does not keep. Colours and shapes are seldom wrong; which thing is left of which
+  more often. Try "one word changed": same noise, one word.
+- At rho = 0 the sentence is only *told*. Guidance pushes away from pictures of anything (or of the negative prompt), so
+  more words come true; much more of it, and pictures of one sentence become alike and harsh.
+- ◇ marks a colour and a shape never shown together in training. Both are known from elsewhere: is the pair?
+- CLIPScore and the reader disagree. The score likes any picture that has the words; the reader, which never saw a
+  sentence, says what is where.
+- An unknown word is drawn as if it were some word or none: the text tower has one vector for all it cannot read.
+"""
+PANELS = ("zₜ, decoded: what the sampler holds", "x̂: the picture the network sees in it")
+RHOS, COLUMNS = (0.0, 1.0, 2.0, 4.0, 8.0), 8
+KINDS = ("shape", "colour", "texture", "size", "place", "relation", "field", "count", "everything")
+SIDE = 64
+LIVE = 0.04  # seconds between two pictures: 25 a second are enough for the eye
+SECONDS = 60.0  # of a run, by the clock on the wall
+RUNS = ui.Runs(SECONDS)
+SHELF = ui.Shelf(LDM, CLIP, READER, fast=(LDM,))
+ARRIVAL = Path(__file__).parent / "pictures" / "text_to_image.json"  # by `python -m scripts.arrival text_to_image`
+
+
+def blobs() -> str:
+    """The sketch that the lesson begins with: two blobs on a field."""
+    y, x = np.mgrid[:SIDE, :SIDE] + 0.5
+    picture = np.full((SIDE, SIDE, 3), WORLD.FIELDS["yellow"], np.uint8)
+    for colour, left, radius in (("red", 14, 10), ("blue", 50, 7)):
+        picture[(x - left) ** 2 + (y - 33) ** 2 < radius**2] = WORLD.COLOURS[colour]
+    return ui.sketched(picture)
+
+
+BLOBS = blobs()
+
+
+# -- sentences ---------------------------------------------------------------------------------------------------------
+
+
+def checked(prompt) -> str:
+    """The sentence, if something can be drawn of it. Raises GenlabError."""
+    text = KNOBS["prompt"].clean(prompt) if isinstance(prompt, str) else ""
+    if not text:
+        raise GenlabError(f"Write what to draw, or press the chips: {PROMPT!r}, for one.")
+    if len(prompt) > LONGEST:
+        raise GenlabError(f"A sentence may have {LONGEST} characters; this one has {len(prompt):,}.")
+    words = set(re.findall(r"\w+", text.lower()))
+    if not words & set(WORLD.vocabulary()) - set(WORLD.FILLERS):
+        strange = " ".join(filter(None, ["No word of this is known here.", unread(text)]))
+        raise GenlabError(f"{strange} Things are {', '.join(WORLD.SHAPES)}.")
+    return text
+
+
+def checked_negative(text) -> str:
+    """What to keep away from; it may be empty. Raises GenlabError."""
+    if isinstance(text, str) and len(text) > LONGEST:
+        raise GenlabError(f"A negative prompt may have {LONGEST} characters; this one has {len(text):,}.")
+    return KNOBS["negative"].clean(text) if isinstance(text, str) else ""
+
+
+def unread(text: str) -> str:
+    """A sentence about the words that the text tower cannot read; "" if it reads all."""
+    said = []
+    for word in (strange := WORLD.unknown(text))[:3]:
+        near = WORLD.near(word)
+        said.append(f"{word[:24]!r} is unknown" + (f": did you mean {' or '.join(near)}?" if near else "."))
+    return " ".join(said) + (f" So are {len(strange) - 3} more." if len(strange) > 3 else "")
+
+
+def note(prompt: str) -> str:
+    """What there is to say of a sentence before it is drawn, as HTML."""
+    said = []
+    if strange := unread(prompt[: LONGEST + 1]):
+        said.append(f"{escape(strange)} The model reads it as one word for all it does not know.")
+    if pairs := WORLD.held_out(WORLD.understand(prompt[:LONGEST])):
+        said.append(f"<b>◇ {escape(' and '.join(pairs))}:</b> never seen in training.")
+    return "".join(f'<p class="gl-note" role="status">{text}</p>' for text in said)
+
+
+def chips(prompt: str) -> str:
+    """The chips' value for a sentence."""
+    said = WORLD.understand(prompt[:LONGEST])
+    things = said.things[: WORLD.MOST]
+    value = {
+        "things": [[getattr(thing, kind) for kind in WORLD.ATTRIBUTES] for thing in things],
+        "relation": next((word for first, word, _ in said.relations if first == 0), ""),
+        "place": things[-1].place if len(things) in (1, 3) else "",
+        "field": said.field,
+    }
+    return ui.assembled(**value, exact=sentence(value) == " ".join(prompt.split()))
+
+
+def sentence(value: dict) -> str:
+    """The sentence that chips say, in the very words of the world's captions; a stranger's words are dropped."""
+
+    def known(word: str, words) -> str:
+        return word if word in words else ""
+
+    things = [
+        WORLD.Thing(shape, known(colour, WORLD.COLOURS), texture, known(size, WORLD.SIZES))
+        for size, texture, colour, shape in value["things"]
+        if shape in WORLD.SHAPES and texture in WORLD.TEXTURES
+    ]
+    if len(things) in (1, 3):
+        last = things.pop()
+        place = known(value["place"], WORLD.PLACES)
+        things.append(WORLD.Thing(last.shape, last.colour, last.texture, last.size, place))
+    relation = known(value["relation"], WORLD.RELATIONS)
+    relations = ((0, relation, 1),) if relation and len(things) > 1 else ()
+    return WORLD.say(WORLD.Said(tuple(things), relations, known(value["field"], WORLD.FIELDS)))
+
+
+# -- what all views and endpoints are made of --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Frame:
+    """R runs of n pictures at one step: the noise level reached; pictures as bytes (R, n, 64, 64, 3); CLIPScores and
+    what the reader sees, (R, n, ...)."""
+
+    t: int
+    z_t: np.ndarray
+    x_0: np.ndarray
+    scores: np.ndarray
+    things: np.ndarray
+    field: np.ndarray
+
+
+def latents(knobs: dict, n: int, sketch: str) -> Iterator:
+    """The model's steps at these knobs; a sketch of which something was rubbed out keeps the rest."""
+    start = {}
+    if drawn := ui.sketch(sketch):
+        picture, there = drawn
+        start["image"] = ui.tensor(picture.transpose(2, 0, 1).astype(np.float32) / 255)
+        start |= {"strength": knobs["strength"]} if there.all() else {"mask": ui.tensor(there.astype(np.float32))}
+    return SHELF[LDM].sample_steps(
+        n,
+        prompts=knobs["prompt"],
+        negative_prompts=knobs["negative"],
+        guidance=knobs["guidance"],
+        steps=knobs["steps"],
+        sampler=knobs["sampler"],
+        eta=knobs["eta"],
+        interval=(min(knobs["low"], knobs["high"]), max(knobs["low"], knobs["high"])),
+        rescale=knobs["rescale"],
+        generator=ui.seeded(knobs["seed"]),
+        **start,
+    )
+
+
+@ui.gpu(int(SECONDS))
+def walk(rows: list[dict], n: int, sketch: str = "", pace: float = 0.0, both: bool = True) -> Iterator[Frame | None]:
+    """The states of several runs abreast, one for each set of knobs, on one accelerator. A step is decoded and judged
+    if `pace` seconds went by since the last one that was, else it is None; the last step always is. both: z_t too."""
+    ldm, clip, reader = SHELF[LDM], SHELF[CLIP], SHELF[READER]
+    told = ui.infer(clip.encode_text, [knobs["prompt"] for knobs in rows])
+    kept = ui.sketch(sketch)
+    decoded = float("-inf")
+    for step, states in enumerate(zip(*(latents(knobs, n, sketch) for knobs in rows), strict=True), 1):
+        if step < rows[0]["steps"] and time.monotonic() - decoded < pace:
+            yield None
+            continue
+        decoded = time.monotonic()
+        z = [viz.to_numpy(state.x_0) for state in states] + [viz.to_numpy(state.x_t) for state in states if both]
+        x = ui.infer(ldm.decode, ui.tensor(np.concatenate(z)).to(ldm.device)).astype(np.float32)
+        if kept and not kept[1].all():
+            x[..., kept[1]] = kept[0][kept[1]].T / 255
+        x_0 = ui.tensor(x[: len(rows) * n]).to(clip.device)
+        features = ui.infer(clip.encode_image, x_0).reshape(len(rows), n, -1)
+        things, field = reader.read(x_0)
+        shaped = viz.to_uint8(x).reshape(-1, n, SIDE, SIDE, 3)
+        yield Frame(
+            t=states[0].t,
+            z_t=shaped[len(rows) :],
+            x_0=shaped[: len(rows)],
+            scores=2.5 * np.einsum("rnd,rd->rn", features, told).clip(0),
+            things=viz.to_numpy(things).reshape(len(rows), n, -1, 4),
+            field=viz.to_numpy(field).reshape(len(rows), n),
+        )
+
+
+def verdict(frame: Frame, row: int, prompt: str) -> dict:
+    """One run of a frame, judged: CLIPScores, what the reader sees as marked words, and by kind how often it is right
+    and of how often; of the kinds that were asked for."""
+    said, words, right = WORLD.understand(prompt), [], {}
+    whole = 0
+    for things, field in zip(frame.things[row].tolist(), frame.field[row].tolist(), strict=True):
+        marked, counts = WORLD.judged(said, WORLD.seen(things, field))
+        words.append(marked)
+        whole += all(good == of for good, of in counts.values())
+        for kind, (good, of) in counts.items():
+            before = right.get(kind, (0, 0))
+            right[kind] = (before[0] + good, before[1] + of)
+    asked = bool(right)
+    if asked:
+        right["everything"] = (whole, len(words))
+    parts = [pair for kind, pair in right.items() if kind != "everything"]
+    return {
+        "scores": [round(float(score), 3) for score in frame.scores[row]],
+        "words": words,
+        "right": right,
+        "whole": whole if asked else None,
+        "share": sum(good for good, _ in parts) / sum(of for _, of in parts) if asked else None,
+    }
+
+
+def reading(words: list) -> str:
+    """What is seen, in one line; ✗ before what was not asked so."""
+    return " ".join(f"✗{word}" if right is False else word for word, right in words) or "nothing"
+
+
+def captions(found: dict) -> list[dict]:
+    """Of few pictures all that is seen; of many only what is wrong, for there is no room."""
+    few = len(found["words"]) <= 4
+    said = []
+    for score, words in zip(found["scores"], found["words"], strict=True):
+        wrong = [(word, right) for word, right in words if right is False]
+        shown = words if few else wrong or [("as asked" if found["right"] else reading(words), None)]
+        said.append({"head": f"CLIPScore {score:.2f}" if few else f"{score:.2f}", "words": shown})
+    return said
+
+
+def summary(found: dict) -> str:
+    """A verdict in a few words."""
+    n = len(found["scores"])
+    asked = ""
+    if found["whole"] is not None:
+        asked = f"{found['whole']} of {n} all as asked, {100 * found['share']:.0f} % of what was said right, "
+    return f"{asked}CLIPScore {np.mean(found['scores']):.2f}"
+
+
+def settings(knobs: dict) -> str:
+    text = f"rho {knobs['guidance']:g}, {knobs['steps']} {knobs['sampler']} steps, seed {knobs['seed']}"
+    return text + (f", away from {knobs['negative']!r}" if knobs["negative"] else "")
+
+
+# -- the three views: each yields what its film shows next, and at the end what was found ----------------------------
+
+
+def film_of(view: str, knobs: dict, **about) -> ui.Film:
+    acts = knobs["guidance"] > 0 or view == SWEEP
+    band = (1000 * min(knobs["low"], knobs["high"]), 1000 * max(knobs["low"], knobs["high"])) if acts else None
+    words = {name: word for name, word in KNOBS.words(knobs).items() if name != KNOBS["seed"].label}
+    return ui.Film(
+        f"{view}-{time.time_ns()}", of=knobs["steps"], band=band, knobs=words, noise=str(knobs["seed"]), **about
+    )
+
+
+def link(view: str, knobs: dict, sketch: str = "") -> dict:
+    """The query that leads back to what is on the stage, but for a photograph as the sketch: no link is so long."""
+    values = KNOBS.query(knobs) | ({"view": view} if view != WATCH else {})
+    if view == SKETCH and sketch != BLOBS:
+        values["sketch"] = ui.shortened(sketch)
+    return {"names": [*KNOBS, "view", "sketch"], "values": {name: word for name, word in values.items() if word}}
+
+
+def progress(run: ui.Run, done: int, of: int) -> str:
+    return f"Step {done} of {of}" + (f", {run.left(done, of):.1f} s left" if done > 2 else "")  # before: a guess
+
+
+def ending(run: ui.Run, done: int, of: int, text: str) -> str:
+    """The last line of a run: how it ended, and what came of it."""
+    how = {"stopped": f"Stopped after {done} of {of} steps: ", "time": f"Out of time after {done} of {of} steps: "}
+    return how.get(run.ended, "") + text
+
+
+def pace(run: ui.Run) -> float:
+    """Of what nobody watches each step is kept."""
+    return LIVE if run.seconds < float("inf") else 0.0
+
+
+def watch(knobs: dict, run: ui.Run, sketch: str, view: str = WATCH) -> Iterator[tuple[dict, dict | None]]:
+    """Pictures while they form: z_t, decoded, beside the predicted x."""
+    sketch, n, of = sketch if view == SKETCH else "", knobs["n"], knobs["steps"]
+    columns = n if n < 3 else 2 if n < 5 else 3 if n < 7 else 4
+    film = film_of(view, knobs, panels=PANELS, columns=columns, score="right")
+    found = None
+    for done, frame in enumerate(walk([knobs], n, sketch, pace(run)), 1):
+        if frame:
+            found = verdict(frame, 0, knobs["prompt"])
+            film.add(frame.t, frame.z_t[0], frame.x_0[0], captions=captions(found), score=found["share"], at=done - 1)
+        if not run.going:
+            break
+        if frame and done < of:
+            yield film.live(progress(run, done, of), link(view, knobs, sketch)), None
+    if run.replaced or not found:
+        return
+    found |= {"first": ui.sketched(frame.x_0[0, 0]) if frame else None, "rho": knobs["guidance"]}
+    what = "sketch" if view == SKETCH else "sentence"
+    strange = f" {unread(knobs['prompt'])}".rstrip()
+    text = f"{summary(found)}. {done} {knobs['sampler']} steps{run.took}.{strange}"
+    if view == SKETCH and not ui.shortened(sketch):
+        text += " The link cannot hold this sketch: it has too many colours."
+    seen = "; ".join(reading(words) for words in found["words"])
+    alt = f"{n} pictures of the {what} {knobs['prompt']!r} at {settings(knobs)}; {summary(found)}. Seen: {seen}."
+    yield film.whole(ending(run, done, of, text), alt=alt, link=link(view, knobs, sketch)), found
+
+
+def sweep(knobs: dict, run: ui.Run, sketch: str) -> Iterator[tuple[dict, dict | None]]:
+    """rho by noise: a row for each rho, a column for each noise; all rows walk down from T together."""
+    rows, of = [knobs | {"guidance": rho} for rho in RHOS], knobs["steps"]
+    title = "The same noise in each column; ✗: words not as asked"
+    film = film_of(SWEEP, knobs, panels=[title], columns=COLUMNS, rows=[f"rho {r:g}" for r in RHOS], score="right")
+    found = None
+    for done, frame in enumerate(walk(rows, COLUMNS, pace=pace(run), both=False), 1):
+        if frame:
+            found = [verdict(frame, row, knobs["prompt"]) for row in range(len(rows))]
+            wrong = [sum(right is False for _, right in words) for row in found for words in row["words"]]
+            share = None if found[0]["share"] is None else float(np.mean([row["share"] for row in found]))
+            pictures = frame.x_0.reshape(-1, SIDE, SIDE, 3)
+            film.add(frame.t, pictures, captions=[f"✗{k}" if k else "" for k in wrong], score=share, at=done - 1)
+        if not run.going:
+            break
+        if frame and done < of:
+            yield film.live(progress(run, done, of), link(SWEEP, knobs)), None
+    if run.replaced or not found:
+        return
+    notes = [summary(row) for row in found]
+    rates = "; ".join(f"rho {rho:g}: {said}" for rho, said in zip(RHOS, notes, strict=True))
+    alt = f"Pictures of {knobs['prompt']!r} from the same noise. {rates}."
+    text = f"{len(RHOS)} x {COLUMNS} pictures, {done} {knobs['sampler']} steps{run.took}."
+    for row, rho in zip(found, RHOS, strict=True):
+        row["rho"] = rho
+    yield film.whole(ending(run, done, of, text), alt=alt, link=link(SWEEP, knobs), notes=notes), {"rows": found}
+
+
+def from_sketch(knobs: dict, run: ui.Run, sketch: str) -> Iterator[tuple[dict, dict | None]]:
+    """The sketch is noised part of the way, and the noise removed again; what was rubbed out is painted anew."""
+    drawn = ui.sketch(sketch)
+    if not drawn or not drawn[1].any():
+        yield ui.Film.message("Nothing is left of the sketch: paint something, or choose a field.", error=True), None
+        return
+    yield from watch(knobs, run, sketch, SKETCH)
+
+
+VIEW = {WATCH: watch, SWEEP: sweep, SKETCH: from_sketch}
+
+
+# -- the texts that follow the stage -----------------------------------------------------------------------------------
+
+
+def equation(view: str, knobs: dict, sketch: str) -> str:
+    rho, negative = knobs["guidance"], plain(knobs["negative"])
+    start = "1000"
+    if view == SKETCH and (drawn := ui.sketch(sketch)) and drawn[1].all():
+        start = f"{1000 * knobs['strength']:g}, from the noised sketch"
+    now = {
+        "x": f"{SIDE} × {SIDE} pixels, three colours",
+        r"q(z \mid x)": f"the encoder of {CODEC}",
+        "z_0": "4 × 8 × 8 numbers, a 48th of the picture's",
+        "s": f"{SHELF[LDM].config.scale:g}" if SHELF.ready(LDM) else "–",
+        "z_t": "on the stage, left, decoded",
+        r"\epsilon": f"from seed {knobs['seed']}",
+        r"\epsilon_\theta": f"{LDM}, {'twice' if rho or view == SWEEP else 'once'} a step",
+        "t": f'<span class="gl-now-t">0</span>, down from {start}',
+        "y": plain(knobs["prompt"]),
+        "y'": negative or "nothing",
+        r"\tau": CLIP,
+        r"\rho": "**0, 1, 2, 4, 8**, a row each" if view == SWEEP else f"**{rho:g}**",
+        r"\epsilon^*": f"{1 + rho:g} × told − {rho:g} × {'the negative' if negative else 'untold'}"
+        if rho
+        else "as told",
+        "D": CODEC,
+        r"\hat{x}": "on the stage, right",
+    }
+    return ui.equation(FAMILY, "LatentDiffusion", now)
+
+
+def plain(text: str) -> str:
+    """What somebody wrote, for a table: no mark-up."""
+    return re.sub(r"[^\w\s,.'-]", " ", text)
+
+
+def python(view: str, knobs: dict, sketch: str) -> str:
+    """Python that draws what is on the stage."""
+    drawn = ui.sketch(sketch) if view == SKETCH else None
+    rubbed = drawn is not None and not drawn[1].all()
+    arguments = {
+        "n": COLUMNS if view == SWEEP else knobs["n"],
+        "prompts": repr(knobs["prompt"]),
+        "negative_prompts": repr(knobs["negative"]),
+        "guidance": "rho" if view == SWEEP else knobs["guidance"],
+        "steps": knobs["steps"],
+        "sampler": repr(knobs["sampler"]),
+        "eta": knobs["eta"],
+        "interval": (min(knobs["low"], knobs["high"]), max(knobs["low"], knobs["high"])),
+        "rescale": knobs["rescale"],
+        **(
+            {}
+            if drawn is None
+            else {"image": "image"} | ({"mask": "mask"} if rubbed else {"strength": knobs["strength"]})
+        ),
+        "generator": f"torch.Generator().manual_seed({knobs['seed']})",
+    }
+    defaults = {"negative_prompts": "''", "steps": 30, "sampler": "'ddim'", "eta": 0.0, "interval": (0.0, 1.0)}
+    call = ui.call_text("ldm.sample", arguments, defaults | {"rescale": 0.0})
+    lines = ["import genlab", "import torch", "", f'ldm = genlab.from_pretrained("{LDM}", dtype=genlab.fast_dtype())']
+    if drawn is not None and (packed := ui.shortened(sketch)):
+        lines = [
+            "import base64",
+            "import zlib",
+            "",
+            *lines,
+            f'rgba = zlib.decompress(base64.urlsafe_b64decode("{packed}=="))',
+            "image, there = (torch.tensor(list(rgba)).reshape(64, 64, 4).movedim(-1, 0) / 255).split([3, 1])",
+            *(["mask = there[0]  # what was rubbed out is painted anew"] if rubbed else []),
+        ]
+    elif drawn is not None:
+        lines = [
+            "import numpy as np",
+            "from PIL import Image",
+            "",
+            *lines,
+            'photo = Image.open("your picture").convert("RGB").resize((64, 64))  # too large to be written here',
+            "image = torch.from_numpy(np.array(photo)).movedim(-1, 0) / 255",
+            *(["mask = torch.ones(64, 64)  # 0 where you rubbed out"] if rubbed else []),
+        ]
+    if view == SWEEP:
+        body = (f"    {line}" for line in f"images[rho] = {call}".splitlines())
+        return ui.python_text(*lines, "images = {}", f"for rho in {RHOS}:", *body)
+    return ui.python_text(*lines, f"images = {call}")
+
+
+def card() -> dict[tuple[str, str], list[tuple[float, float]]]:
+    """Per cent drawn right over rho by (kind, split), from the model's card; nothing until it is measured."""
+    curves = {}
+    for entry in ui.measured(LDM, "drawn right"):
+        at = entry.get("settings", {})
+        if {"what", "rho"} <= at.keys():
+            curves.setdefault((at["what"], entry.get("split", "")), []).append((at["rho"], entry["value"]))
+    return {key: sorted(curve) for key, curve in curves.items()}
+
+
+def chart(points: list, rho: float) -> str:
+    """What is drawn right over rho, a small chart a kind: the card's two curves, and this visitor's runs."""
+    curves, minis = card(), []
+    for kind in KINDS:
+        lines = {split: curves.get((kind, split), []) for split in ("train", "held_out")}
+        runs = [(at, 100 * right[kind][0] / right[kind][1]) for at, right in points if kind in right]
+        if runs or any(lines.values()):
+            minis.append(mini(kind, lines["train"], lines["held_out"], runs, rho))
+    if not minis:
+        body = "<p>Generate, and your run appears here.</p>"
+    else:
+        how = "Solid: pairs of colour and shape seen in training. Dashed: never seen. ● your runs, a few pictures each."
+        if not curves:
+            how = f"● your runs, a few pictures each. {LDM} is not measured yet: its curves come with its card."
+        body = f'<p class="gl-note">{how}</p><div class="gl-minis">{"".join(minis)}</div>'
+    return f"<h2>Which words come true (per cent, over rho)</h2>{body}"
+
+
+def mini(kind: str, seen: list, unseen: list, runs: list, rho: float) -> str:
+    """One small chart. Numbers beside its title: the card's at the rho nearest to the present one."""
+    width, height, left, low = 160, 84, 26, 14
+
+    def at(x: float, y: float) -> str:
+        return f"{left + x / RHOS[-1] * (width - left - 6):.1f},{6 + (100 - y) / 100 * (height - low - 6):.1f}"
+
+    def line(curve: list, name: str) -> str:
+        return f'<polyline class="{name}" points="{" ".join(at(*point) for point in curve)}"/>' if curve else ""
+
+    now = [min(curve, key=lambda point: abs(point[0] - rho))[1] for curve in (seen, unseen) if curve]
+    said = " · ".join(f"{value:.0f}" for value in now)
+    rules = "".join(
+        f'<line x1="{left}" x2="{width - 6}" y1="{at(0, y).split(",")[1]}" y2="{at(0, y).split(",")[1]}"/>'
+        f'<text x="{left - 4}" y="{float(at(0, y).split(",")[1]) + 4}" text-anchor="end">{y}</text>'
+        for y in (0, 50, 100)
+    )
+    marks = "".join(
+        f'<text x="{at(x, 0).split(",")[0]}" y="{height - 1}" text-anchor="middle">{x:g}</text>' for x in (0, 2, 4, 8)
+    )
+    here = at(rho, 0).split(",")[0]
+    dots = "".join('<circle r="3.5" cx="{}" cy="{}"/>'.format(*at(*point).split(",")) for point in runs)
+    curves = [f"{name} {', '.join(f'{y:.0f} % at rho {x:g}' for x, y in c)}" for name, c in
+              (("seen in training:", seen), ("never seen:", unseen), ("your runs:", runs)) if c]  # fmt: skip
+    return (
+        f'<figure><figcaption>{kind}<span>{said}</span></figcaption><svg viewBox="0 0 {width} {height}" role="img" '
+        f'aria-label="{kind} drawn right. {escape("; ".join(curves))}">{rules}{marks}'
+        f'<line class="gl-here" x1="{here}" x2="{here}" y1="6" y2="{height - low}"/>'
+        f"{line(seen, 'gl-seen')}{line(unseen, 'gl-unseen')}{dots}</svg></figure>"
+    )
+
+
+def remember(points: list, found: dict) -> list:
+    """The chart's points with those of one more run; the last five of them, one for each rho."""
+    new = [[row["rho"], row["right"]] for row in found.get("rows", [found]) if row["right"]]
+    return [*(p for p in points if p[0] not in [rho for rho, _ in new]), *new][-5:]
+
+
+# -- the page ----------------------------------------------------------------------------------------------------------
+
+
+def arrival() -> tuple[dict, np.ndarray]:
+    """What is on the stage before the first click, computed from the weights: a film for each view; and the gallery's
+    picture, a dozen sentences."""
+    films = {}
+    for view in VIEWS:
+        *_, (film, found) = VIEW[view](KNOBS.defaults(), ui.Run(), BLOBS)
+        films[view] = film | {"found": found}
+    scenes = ui.part("data.scenes")
+    rows = [KNOBS.defaults() | {"prompt": prompt} for prompt in scenes.captions(scenes.sample(12, 5))]
+    pictures = [finished(ui.Run(), row, 1)[0] for row in rows]
+    return films, viz.tile(np.concatenate(pictures).transpose(0, 3, 1, 2), 6, gap=2, scale=2)
+
+
+def controls(frame: ui.Frame) -> dict:
+    """The controls column; the components by knob, the chips, the note under them, the lock of the seed."""
+    made = {}
+    words = {kind: WORLD.KINDS[kind] for kind in ("size", "texture", "shape")}
+    words |= {"relation": WORLD.RELATIONS, "place": WORLD.PLACES}
+    unseen = [f"{list(WORLD.COLOURS)[colour]} {WORLD.SHAPES[shape]}" for colour, shape in WORLD.HELD_OUT]
+    with frame.controls:
+        with frame.group("What"):
+            made["prompt"] = KNOBS["prompt"].component(show_label=False, placeholder=PROMPT)
+            made["chips"] = ui.assemble(chips(PROMPT), words, WORLD.COLOURS, WORLD.FIELDS, unseen, WORLD.MOST)
+            made["note"] = gr.HTML("", apply_default_css=False, elem_classes="gl-noted")
+        with frame.group("How"):
+            for name in ("guidance", "steps"):
+                made[name] = KNOBS[name].component()
+            away = KNOBS["negative"]
+            made["negative"] = away.component(show_label=False, placeholder=f"{away.label}, or nothing")
+        with frame.group("Seed"), gr.Row(elem_classes="gl-seed"):
+            made["seed"] = KNOBS["seed"].component(show_label=False, container=False, min_width=96)
+            made["lock"] = gr.Checkbox(False, label="keep it", container=False, min_width=96)
+        frame.buttons()
+        with gr.Accordion("More", open=False):
+            made["n"] = KNOBS["n"].component()
+            made["sampler"] = KNOBS["sampler"].component(elem_classes="gl-chipset")
+            for name in KNOBS:
+                if name not in made and name != "strength":
+                    made[name] = KNOBS[name].component()
+    return made
+
+
+def build() -> gr.Blocks:
+    """The app: the lesson, and beside it a tab for other people's pipelines, where visitors may use one."""
+    with (
+        gr.Blocks(title=f"{TITLE} · genlab", analytics_enabled=False) as app,
+        ui.page(TITLE, SUMMARY, FAMILY, models=MODELS),
+    ):
+        if pipeline_tab.offered():
+            with gr.Tabs(elem_classes="gl-apps"):
+                with gr.Tab("Our scenes"):
+                    lesson(app)
+                with gr.Tab("Any pipeline"):
+                    pipeline_tab.build_tab(app, endpoint="text_to_image_pipeline")
+        else:
+            lesson(app)
+        endpoints()
+    return app
+
+
+def lesson(app: gr.Blocks) -> None:
+    """The page's content and its events. Nothing is computed here: the stage shows what the weights drew before, and
+    models load with the first page."""
+    ready = json.loads(ARRIVAL.read_text(encoding="utf-8")) if ARRIVAL.is_file() else {}
+    with ui.frame() as frame:
+        made = controls(frame)
+        with frame.stage:
+            with gr.Tabs(elem_classes="gl-views") as tabs:
+                with gr.Tab("Watch", id=WATCH) as first:
+                    films = {WATCH: ui.film(ui.Film.still(ready.get(WATCH)))}
+                with gr.Tab("Sweep rho", id=SWEEP) as second:
+                    films[SWEEP] = ui.film(ui.Film.still(ready.get(SWEEP)))
+                with gr.Tab("From a sketch", id=SKETCH) as third, gr.Row():
+                    with gr.Column(scale=2, min_width=220):
+                        pad = ui.palette(BLOBS, WORLD.COLOURS, WORLD.FIELDS, SIDE)
+                        made["strength"] = KNOBS["strength"].component()
+                        with gr.Row(elem_classes="gl-sources"):
+                            upload = gr.UploadButton("Upload a picture", size="sm", min_width=96, elem_classes="gl-add")
+                            take = gr.Button("Take picture 1", size="sm", min_width=96)
+                    with gr.Column(scale=5, min_width=300):
+                        films[SKETCH] = ui.film(ui.Film.still(ready.get(SKETCH)))
+            frame.suggest(TRY)
+        with frame.below:
+            with gr.Row(elem_classes="gl-two"):
+                with gr.Column(min_width=320):
+                    law = ui.markdown()
+                with gr.Column(min_width=320):
+                    rates = gr.HTML(apply_default_css=False)
+            ui.markdown(NOTICE)
+            with gr.Accordion("Python", open=False):
+                code = ui.markdown()
+            with gr.Accordion("Under the hood", open=False):
+                source = ui.markdown()
+            with gr.Accordion(f"Model card: {LDM}", open=False):
+                about = ui.markdown()
+
+    # Which view is open; none before the link has been read. Not a State, for it must change together with the knobs.
+    view = gr.Textbox("", visible="hidden", label="view")
+    trouble = gr.Textbox("", visible="hidden", label="trouble")  # with a file
+    runs_so_far = gr.State(remember([], ready[WATCH]["found"]) if ready else [])
+    first_picture = gr.State(ready[WATCH]["found"]["first"] if ready else "")  # the last that was watched, as a sketch
+    # what the film of each view shows: knobs, sketch, and whether it is the one of arrival
+    on_stage = gr.State({name: [KNOBS.defaults(), BLOBS, True] for name in ready})
+    knobs = [made[name] for name in KNOBS]
+    heard = [made["chips"], made["note"]]  # what says how the sentence is understood
+
+    def written(view, values, sketch, points):
+        """The panels' texts for the run that is on the stage."""
+        return {
+            law: equation(view, values, sketch),
+            rates: chart(points, values["guidance"]),
+            code: python(view, values, sketch),
+        }
+
+    def restore(request: gr.Request):
+        """The state that the link asks for."""
+        query = dict(request.query_params)
+        values = KNOBS.clean(query)
+        at = query.get("view") if query.get("view") in VIEWS else WATCH
+        sketch = ui.lengthened(query.get("sketch")) or BLOBS
+        return *values.values(), chips(values["prompt"]), note(values["prompt"]), sketch, at, gr.Tabs(selected=at)
+
+    def introduce():
+        """What needs torch, and so comes after the page: the models, and the source of the equation."""
+        SHELF.warm(lambda: [*walk([KNOBS.defaults() | {"steps": 5}], 2)])
+        return ui.under_the_hood(FAMILY, "LatentDiffusion"), ui.card_text(LDM)
+
+    def opened(name: str):
+        """A view was opened; gradio says so of the first one too, as the page appears, which is to be ignored."""
+        return lambda view: name if view else gr.skip()
+
+    def refresh(request: gr.Request, view, sketch, points, showing, *values):
+        """Run the view that is open, unless its film shows just that, or is about to."""
+        values = KNOBS.clean(dict(zip(KNOBS, values, strict=True)))
+        if view not in VIEWS or RUNS.going(request.session_hash, (view, values, sketch)):
+            return
+        if showing.get(view, [])[:2] == [values, sketch]:
+            # of the film of arrival, the page itself brought the last picture only
+            yield {films[view]: ready[view] if showing[view][2] else {"link": link(view, values, sketch)}}
+            yield written(view, values, sketch, points)
+            return
+        yield from run(request, view, sketch, points, showing, *values.values())
+
+    def run(request: gr.Request, view, sketch, points, showing, *values):
+        """Run the view that is open, and stream it to its film."""
+        if view not in VIEWS:
+            return
+        values, stage = KNOBS.clean(dict(zip(KNOBS, values, strict=True))), films[view]
+        sketch = sketch if ui.sketch(sketch) else ""  # whatever a stranger sends
+        present = RUNS.begin(request.session_hash, (view, values, sketch))
+        try:
+            checked(values["prompt"]), checked_negative(values["negative"])
+            if not SHELF.ready(READER):
+                yield {stage: ui.Film.message("Loading the models, a few seconds the first time.", wait=True)}
+            for i, (shown, found) in enumerate(VIEW[view](values, present, sketch)):
+                yield {stage: shown}
+                if i == 0 and "message" not in shown:  # from here on the page is about this run
+                    yield {law: equation(view, values, sketch), code: python(view, values, sketch)}
+                if found:
+                    if view != SKETCH and not present.ended:  # half a run is no measurement
+                        points = remember(points, found)
+                    showing = showing | {view: [values, sketch, False]}
+                    out = {runs_so_far: points, on_stage: showing, **written(view, values, sketch, points)}
+                    yield out | ({first_picture: found["first"]} if found.get("first") else {})
+        except GenlabError as error:
+            present.ended = present.ended or "error"  # asked again in the same way, it is tried again
+            yield {stage: ui.Film.message(str(error), error=True)}
+
+    def over(request: gr.Request):
+        RUNS.end(request.session_hash)
+
+    def moved(request: gr.Request):
+        """A control moved, or was only touched: the present run ends at its next step, and the next one begins."""
+        RUNS.end(request.session_hash, "replaced")
+
+    def fresh(seed, lock, prompt, view, showing, request: gr.Request):
+        """Generate: another seed, unless it is kept, or it or the sentence was just typed: not the one on the stage."""
+        moved(request)
+        shown = showing[view][0] if view in showing else None
+        typed = shown and (KNOBS["seed"].clean(seed), KNOBS["prompt"].clean(prompt)) != (shown["seed"], shown["prompt"])
+        return seed if lock or typed else int(np.random.default_rng().integers(10_000))
+
+    def pressed(value, request: gr.Request):
+        """The chips write the sentence."""
+        moved(request)
+        prompt = sentence(ui.chosen(value, WORLD.MOST))
+        return prompt, note(prompt)
+
+    def typed(prompt):
+        """Somebody types: how it is understood so far. Nothing is drawn before Enter."""
+        prompt = KNOBS["prompt"].clean(prompt)
+        return chips(prompt), note(prompt)
+
+    def suggestion(changes: dict):
+        def apply(prompt, seed, n, request: gr.Request):
+            moved(request)
+            values = KNOBS.clean(KNOBS.defaults() | {"prompt": prompt, "seed": seed, "n": n} | changes)
+            return *values.values(), chips(values["prompt"]), note(values["prompt"])
+
+        return apply
+
+    def sent(file, request: gr.Request):
+        """A file as the sketch, or what is wrong with it."""
+        moved(request)
+        try:
+            if isinstance(file, list) and len(file) != 1:
+                raise GenlabError(f"{len(file)} files are too many: one picture is the sketch.")
+            file = file[0] if isinstance(file, list) else file
+            return ui.sketched(ui.resized(ui.read_picture(str(file), side=SIDE), SIDE)), ""
+        except GenlabError as error:
+            return gr.skip(), str(error)
+
+    def complain(trouble):
+        return ui.Film.message(trouble, error=True) if trouble else gr.skip()
+
+    def taken(picture, sketch, request: gr.Request):
+        moved(request)
+        return picture or sketch
+
+    quick = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    sliders = [made[name].release for name, knob in KNOBS.items() if isinstance(knob, ui.Number) and not knob.box]
+    entered = [made["prompt"].submit, made["negative"].submit, made["sampler"].input, pad.input]
+    starts = [
+        (refresh, gr.on([*sliders, *entered], moved, **quick)),
+        (refresh, made["chips"].input(pressed, made["chips"], [made["prompt"], made["note"]], **quick)),
+        (refresh, take.click(taken, [first_picture, pad], pad, **quick)),
+        (
+            run,
+            frame.generate.click(
+                fresh, [made["seed"], made["lock"], made["prompt"], view, on_stage], made["seed"], **quick
+            ),
+        ),
+    ]
+    for name, chip in frame.chips.items():
+        kept = [made["prompt"], made["seed"], made["n"]]
+        starts.append((run, chip.click(suggestion(TRY[name]), kept, [*knobs, *heard], **quick)))
+    state = [view, pad, runs_so_far, on_stage, *knobs]
+    shown = [*films.values(), runs_so_far, on_stage, first_picture, law, rates, code]
+    queued = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
+    queued |= {"concurrency_limit": 2, "concurrency_id": "text_to_image"}
+    # The link names a view, and so does a tab: either way the change of view is what runs, once. No event that runs
+    # nothing is queued beside it: as it ends, gradio closes the page's stream, now and then under the one that follows.
+    app.load(restore, None, [*knobs, *heard, pad, view, tabs], **quick)
+    for tab, name in ((first, WATCH), (second, SWEEP), (third, SKETCH)):
+        tab.select(opened(name), view, view, **quick)
+    view.change(refresh, state, shown, **queued)
+    for function, start in starts:
+        start.then(function, state, shown, **queued)
+    # change, for input is silent when somebody pastes or deletes
+    made["prompt"].change(typed, made["prompt"], heard, trigger_mode="always_last", **quick)
+    upload.upload(sent, upload, [pad, trouble], **quick).then(refresh, state, shown, **queued).then(
+        complain, trouble, films[SKETCH], **quick
+    )
+    frame.stop.click(over, js=ui.STOPPING, **quick)
+    app.load(introduce, None, [source, about], **quick)
+
+
+# -- endpoints: for programs, and as MCP tools -------------------------------------------------------------------------
+
+
+def endpoints() -> None:
+    """Name each model function for the API. Numbers are cleaned by the knobs; texts and pictures that cannot be used
+    are refused with a sentence."""
+    for function in (text_to_image, text_to_image_sweep, image_to_image):
+        gr.api(function, api_name=function.__name__, concurrency_limit=2, concurrency_id="text_to_image")
+
+
+def finished(run: ui.Run, knobs: dict, n: int, sketch: str = "") -> tuple[np.ndarray, dict]:
+    """Pictures as bytes (n, 64, 64, 3) and what was found, after all steps or when the run's time is over."""
+    began, frame = run.elapsed, None
+    for step, now in enumerate(walk([knobs], n, sketch, pace=1.0, both=False), 1):  # noqa: B007 (the last is used)
+        frame = now or frame
+        if not run.going:
+            break
+    found = verdict(frame, 0, knobs["prompt"])
+    found["read"] = [reading(words) for words in found.pop("words")]
+    done = {"steps": step, "complete": step == knobs["steps"], "seconds": round(run.elapsed - began, 3)}
+    return frame.x_0[0], found | done
+
+
+def asked(sent: dict) -> dict:
+    """The knobs that somebody sent, or gradio's error with the sentence that says what is wrong."""
+    try:
+        texts = {"prompt": checked(sent["prompt"]), "negative": checked_negative(sent.get("negative_prompt"))}
+    except GenlabError as error:
+        raise gr.Error(str(error), print_exception=False) from error
+    return KNOBS.clean(sent | texts)
+
+
+def answer(pictures: np.ndarray, columns: int, knobs: dict, found: dict) -> tuple[dict, dict]:
+    said = {"knobs": knobs, "unknown_words": WORLD.unknown(knobs["prompt"])}
+    said["never_seen"] = WORLD.held_out(WORLD.understand(knobs["prompt"]))
+    return ui.picture_file(viz.tile(pictures.transpose(0, 3, 1, 2), columns, gap=2, scale=2)), said | found
+
+
+def text_to_image(
+    prompt: str,
+    guidance: float = 2.0,
+    steps: int = 30,
+    seed: int = 7,
+    n: int = 4,
+    negative_prompt: str = "",
+    sampler: str = "ddim",
+    eta: float = 0.0,
+    low: float = 0.0,
+    high: float = 1.0,
+    rescale: float = 0.0,
+) -> tuple[gr.FileData, dict]:
+    """Draw a sentence about coloured shapes with latent diffusion: a PNG of the pictures, 64 x 64 each and shown twice
+    as large; for each its CLIPScore and what a network reads in it, ✗ before what is not as asked.
+
+    Args:
+        prompt: such as "a small dotted red star above a large green cross, on a pink field", at most 300 characters
+        guidance: rho, 0 (none) to 8; the guidance_scale of diffusers is 1 + rho
+        steps: 5 to 50
+        seed: 0 to 2147483647; the same seed draws the same pictures
+        n: how many, 1 to 8
+        negative_prompt: what to keep away from
+        sampler: "ddim", "ddpm", "dpm++" or "unipc"
+        eta: for ddim, 0 (deterministic) to 1 (as random as ddpm)
+        low: guidance acts from this share of the noise levels, 0 to 1
+        high: guidance acts up to this share, 0 to 1
+        rescale: 0 (off) to 1, brings the spread of the guided noise back to that of the conditional one
+    """
+    knobs = asked(locals())
+    pictures, found = finished(ui.Run(SECONDS), knobs, knobs["n"])
+    return answer(pictures, 4, knobs, found)
+
+
+def text_to_image_sweep(
+    prompt: str, steps: int = 30, seed: int = 7, n: int = 4, negative_prompt: str = "", sampler: str = "ddim"
+) -> tuple[gr.FileData, dict]:
+    """Draw a sentence from the same noises at rho 0, 1, 2, 4 and 8: a PNG with a row for each rho, and for each row
+    CLIPScores and what a network reads in the pictures.
+
+    Args:
+        prompt: such as "a small dotted red star above a large green cross, on a pink field", at most 300 characters
+        steps: 5 to 50
+        seed: 0 to 2147483647
+        n: how many in a row, 1 to 8
+        negative_prompt: what to keep away from
+        sampler: "ddim", "ddpm", "dpm++" or "unipc"
+    """
+    knobs = asked(locals())
+    run = ui.Run(SECONDS)  # one for all rows: what a call may cost is bounded
+    pictures, found = zip(*(finished(run, knobs | {"guidance": rho}, knobs["n"]) for rho in RHOS), strict=True)
+    rows = [{"guidance": rho, **row} for rho, row in zip(RHOS, found, strict=True)]
+    return answer(np.concatenate(pictures), knobs["n"], knobs, {"rows": rows})
+
+
+def image_to_image(
+    image: str,
+    prompt: str,
+    strength: float = 0.7,
+    guidance: float = 2.0,
+    steps: int = 30,
+    seed: int = 7,
+    n: int = 4,
+    negative_prompt: str = "",
+    keep: list[list[float]] | None = None,
+) -> tuple[gr.FileData, dict]:
+    """Draw a sentence from a picture: noised part of the way and drawn anew, or kept where you say and painted anew
+    elsewhere. A PNG of the pictures, their CLIPScores, and what a network reads in them.
+
+    Args:
+        image: a picture in base64 (PNG, JPEG, WEBP, GIF, BMP), cut to a square and brought to 64 x 64 pixels
+        prompt: such as "a small dotted red star above a large green cross, on a pink field", at most 300 characters
+        strength: 0.1 (hardly changed) to 1 (nothing is left of it); without effect where something is kept
+        guidance: rho, 0 (none) to 8
+        steps: 5 to 50
+        seed: 0 to 2147483647
+        n: how many, 1 to 8
+        negative_prompt: what to keep away from
+        keep: 64 rows of 64 numbers: what is above 0.5 stays as it is, the rest is painted anew
+    """
+    knobs = asked(locals())
+    try:
+        picture = ui.resized(ui.sent_picture(image, "the image", SIDE), SIDE)
+        there = None if keep is None else mask_of(keep)
+    except GenlabError as error:
+        raise gr.Error(str(error), print_exception=False) from error
+    pictures, found = finished(ui.Run(SECONDS), knobs, knobs["n"], ui.sketched(picture, there))
+    return answer(pictures, 4, knobs, found)
+
+
+def mask_of(keep) -> np.ndarray:
+    """Where a picture is kept, bool (64, 64). Raises GenlabError."""
+    try:
+        mask = np.nan_to_num(np.asarray(keep, dtype=np.float32)) > 0.5
+    except (TypeError, ValueError, OverflowError):
+        mask = np.zeros(0)
+    if mask.shape != (SIDE, SIDE) or not mask.any():
+        raise GenlabError(f"keep is {SIDE} rows of {SIDE} numbers, some of them above 0.5: there the picture stays.")
+    return mask

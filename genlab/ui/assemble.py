@@ -1,0 +1,89 @@
+"""A sentence put together from chips: press a word, and the words that could stand in its place appear below it.
+
+The value is JSON: {"things": [[size, texture, colour, shape], ...], "relation", "place", "field", "exact"}. What is not
+said is "". exact: the sentence beside it says just that; else the chips show how far it was understood.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from genlab.names import require
+
+gr = require("gradio", extra="apps")
+
+HERE = Path(__file__).parent
+KINDS = ("size", "texture", "colour", "shape")
+
+TEMPLATE = """
+<div class="gl-assemble">
+  <p class="gl-say" role="group" aria-label="The sentence, word by word: press one to change it"></p>
+  <div class="gl-choices" role="group"></div>
+  <p class="gl-more"></p>
+</div>
+"""
+STYLE = """
+.gl-assemble { display: flex; flex-direction: column; gap: 8px; }
+.gl-assemble p { margin: 0; }
+.gl-say, .gl-choices { display: flex; flex-wrap: wrap; gap: 4px; align-items: center; font-size: 15px; line-height: 22px; }
+.gl-say i { font-style: normal; color: var(--body-text-color-subdued); }
+.gl-assemble button { font: inherit; color: var(--body-text-color); background: none; border: 1px solid var(--input-border-color);
+  border-radius: 4px; padding: 1px 7px; min-height: 26px; cursor: pointer; display: inline-flex; gap: 5px; align-items: center; }
+.gl-assemble button:hover { border-color: var(--gl-accent); }
+.gl-say button[aria-expanded=true] { border-color: var(--gl-accent); box-shadow: inset 0 -2px var(--gl-accent); }
+.gl-say button.gl-unsaid { color: var(--body-text-color-subdued); border-style: dashed; }
+.gl-choices { border-left: 2px solid var(--gl-accent); padding-left: 8px; }
+.gl-choices:empty { display: none; }
+.gl-choices button[aria-pressed=true] { background: var(--gl-accent); border-color: var(--gl-accent);
+  color: var(--button-primary-text-color); font-weight: 600; }
+.gl-assemble s { width: 12px; height: 12px; border-radius: 50%; border: 1px solid rgba(128, 128, 128, .6); flex: none; }
+.gl-assemble [data-do] { color: var(--gl-accent); border-color: transparent; font-weight: 600; }
+.gl-more { font-size: 14px; line-height: 20px; color: var(--body-text-color-subdued); }
+.gl-more:empty { display: none; }
+"""  # noqa: E501
+
+
+def assemble(
+    value: str,
+    words: Mapping[str, Sequence[str]],
+    colours: Mapping[str, Sequence[int]],
+    fields: Mapping[str, Sequence[int]],
+    unseen: Sequence[str] = (),
+    most: int = 3,
+    **kwargs,
+):
+    """The component; its event `input` fires after each choice.
+
+    words: what may stand for "size", "texture", "shape", "relation", "place". colours, fields: names with their RGB.
+    unseen: pairs "red square" to be marked. most: things in a sentence.
+    """
+    return gr.HTML(
+        value,
+        html_template=TEMPLATE,
+        css_template=STYLE,
+        js_on_load=(HERE / "assemble.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        words={kind: list(several) for kind, several in words.items()},
+        colours={name: list(rgb) for name, rgb in colours.items()},
+        fields={name: list(rgb) for name, rgb in fields.items()},
+        unseen=list(unseen),
+        most=most,
+        **kwargs,
+    )
+
+
+def assembled(things: Sequence[Sequence[str]], relation: str, place: str, field: str, exact: bool = True) -> str:
+    """The value that shows this."""
+    said = {"things": [list(t) for t in things], "relation": relation, "place": place, "field": field, "exact": exact}
+    return json.dumps(said)
+
+
+def chosen(value: Any, most: int = 3) -> dict[str, Any]:
+    """What a value says: its keys but "exact", all of them words; from a stranger's value what makes sense of it."""
+    try:
+        said = json.loads(value)
+        things = [[str(t[k]) for k in range(len(KINDS))] for t in said["things"][:most]]
+        return {"things": things} | {name: str(said.get(name) or "") for name in ("relation", "place", "field")}
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError, RecursionError):
+        return {"things": [], "relation": "", "place": "", "field": ""}

@@ -1,0 +1,94 @@
+"""A sketch in colours, in the model's own resolution. Its value is RGBA in hex, a byte a channel; what was rubbed out
+has alpha 0."""
+
+import base64
+import binascii
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from genlab.names import require
+
+gr = require("gradio", extra="apps")
+
+HERE = Path(__file__).parent
+LONGEST = 4_000  # characters of a sketch in a link: browsers and servers take no endless ones
+
+TEMPLATE = """
+<div class="gl-palette">
+  <canvas role="img" tabindex="0" aria-label="Sketch: paint with the pointer, or move by arrow keys and press space"></canvas>
+  <div class="gl-swatches" role="group" aria-label="Colour of the brush"></div>
+  <div class="gl-swatches gl-grounds" role="group" aria-label="Colour of the background"></div>
+  <div class="gl-brushes" role="group" aria-label="Size of the brush"></div>
+</div>
+"""  # noqa: E501
+STYLE = """
+.gl-palette { display: flex; flex-direction: column; gap: 8px; max-width: 280px; }
+.gl-palette canvas { display: block; width: 100%; aspect-ratio: 1; image-rendering: pixelated; touch-action: none; cursor: crosshair;
+  background: repeating-conic-gradient(#8886 0 25%, transparent 0 50%) 0 0 / 16px 16px; border: 1px solid var(--border-color-primary); }
+.gl-swatches, .gl-brushes { display: flex; flex-wrap: wrap; gap: 4px; align-items: center; }
+.gl-swatches { gap: 3px !important; }
+.gl-swatches span { flex: none; width: 38px; font-size: 14px; line-height: 20px; color: var(--body-text-color-subdued); }
+.gl-swatches button { width: 21px; height: 21px; padding: 0; border: 1px solid rgba(128, 128, 128, .6); border-radius: 4px; cursor: pointer; }
+.gl-swatches button[aria-pressed=true] { outline: 2px solid var(--gl-accent); outline-offset: 1px; }
+.gl-brushes { gap: 4px 14px; }
+.gl-brushes button { font: inherit; font-size: 15px; background: none; border: 0; border-bottom: 2px solid transparent; padding: 0;
+  cursor: pointer; color: var(--body-text-color); }
+.gl-brushes button[aria-pressed=true] { border-color: var(--gl-accent); font-weight: 600; }
+"""  # noqa: E501
+
+
+def palette(
+    value: str, colours: Mapping[str, Sequence[int]], grounds: Mapping[str, Sequence[int]], size: int = 64, **kwargs
+):
+    """The component; its event `input` fires after each stroke. colours: of the brush, by name. grounds: of the
+    background; choosing one repaints what has the colour of another, or was rubbed out."""
+    return gr.HTML(
+        value,
+        html_template=TEMPLATE,
+        css_template=STYLE,
+        js_on_load=(HERE / "palette.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        colours={name: list(rgb) for name, rgb in colours.items()},
+        grounds={name: list(rgb) for name, rgb in grounds.items()},
+        size=size,
+        **kwargs,
+    )
+
+
+def sketched(picture: np.ndarray, there: np.ndarray | None = None) -> str:
+    """The value that shows a picture, uint8 (s, s, 3), of it only what is `there`, bool (s, s)."""
+    alpha = np.full(picture.shape[:2], 255, np.uint8) if there is None else np.where(there, 255, 0).astype(np.uint8)
+    return np.dstack([picture, alpha]).tobytes().hex()
+
+
+def sketch(value, size: int = 64) -> tuple[np.ndarray, np.ndarray] | None:
+    """A value's picture, uint8 (size, size, 3), and where it was not rubbed out, bool (size, size); None for anything
+    else, from a stranger."""
+    if not isinstance(value, str) or len(value) != 8 * size * size or not re.fullmatch("[0-9a-fA-F]+", value):
+        return None
+    rgba = np.frombuffer(bytes.fromhex(value), np.uint8).reshape(size, size, 4)
+    return rgba[..., :3].copy(), rgba[..., 3] > 0
+
+
+def shortened(value, size: int = 64) -> str:
+    """A value, short enough for a link; "" for one that cannot be (a photograph), or that `sketch` takes for none."""
+    if sketch(value, size) is None:
+        return ""
+    text = base64.urlsafe_b64encode(zlib.compress(bytes.fromhex(value), 9)).decode().rstrip("=")
+    return text if len(text) <= LONGEST else ""
+
+
+def lengthened(text, size: int = 64) -> str:
+    """The value that `shortened` packed; "" for anything else, from a stranger's link."""
+    if not isinstance(text, str) or not 0 < len(text) <= LONGEST:
+        return ""
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        value = zlib.decompressobj().decompress(raw, 4 * size * size + 1)  # bounded: a link may hold a zip bomb
+    except (binascii.Error, ValueError, zlib.error):
+        return ""
+    return value.hex() if len(value) == 4 * size * size else ""

@@ -1,0 +1,590 @@
+"""The CLIP score app as a visitor meets it: in a browser, through a link, and through the API."""
+
+import base64
+import json
+import re
+import time
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+pytest.importorskip("gradio")
+
+from lesson import load, served, visitor
+
+import genlab
+from genlab import GenlabError, ui, viz
+from genlab.data import scenes
+
+CELLS = (
+    "() => [...document.querySelectorAll('.gl-matrix [role=gridcell] button')].map(b => b.getAttribute('aria-label'))"
+)
+SHARES = "() => [...document.querySelectorAll('.gl-matrix-bar em')].map(e => e.textContent)"
+CONTRAST = """() => {
+  const light = (css) => {
+    const [r, g, b] = css.match(/[0-9]+/g).map((c) => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  return [...document.querySelectorAll(".gl-matrix [role=gridcell] button")].map((button) => {
+    const { color, backgroundColor } = getComputedStyle(button), [x, y] = [light(color), light(backgroundColor)];
+    return (Math.max(x, y) + 0.05) / (Math.min(x, y) + 0.05);
+  });
+}"""
+CANVAS = "() => document.querySelector('.gl-matrix canvas').toDataURL()"
+
+
+@pytest.fixture(scope="module")
+def app() -> ModuleType:
+    return load("clip_score")
+
+
+@pytest.fixture(scope="module")
+def clip(app):
+    return app.SHELF[app.CLIP]
+
+
+@pytest.fixture(scope="module")
+def address(app):
+    with served(app) as url:
+        app.SHELF.warm()
+        yield url
+
+
+@pytest.fixture
+def visit(browser, address):
+    """visit(query, width, height): a page that can be used."""
+    with visitor(browser, address) as opened:
+
+        def at(*query, **look):
+            page = opened(*query, **look)
+            page.get_by_role("button", name="New scenes").first.wait_for()
+            return page
+
+        yield at
+
+
+def finished(page) -> None:
+    page.wait_for_selector(".gl-matrix[data-state=done]")
+    page.wait_for_selector(".gl-below .katex")  # what comes last; the first of all, too
+
+
+def again(page, act, state: str = "done") -> None:
+    """Do something that changes the stage, and wait for that."""
+    page.evaluate("document.querySelector('.gl-matrix').dataset.state = 'before'")
+    act()
+    page.wait_for_selector(f".gl-matrix[data-state={state}]")
+
+
+def numbers(page) -> np.ndarray:
+    """The numbers of the matrix, in reading order."""
+    return np.array([float(label.split(":")[0].replace("\u2212", "-")) for label in page.evaluate(CELLS)])
+
+
+def told(page) -> str:
+    return page.locator(".gl-matrix .gl-status").inner_text()
+
+
+def texts_box(page):
+    return page.get_by_role("textbox", name="One a line", exact=True)
+
+
+def setting(app, **changes) -> dict:
+    """What is asked for, some of its knobs changed."""
+    knobs = {name: changes.pop(name) for name in [*changes] if name in app.KNOBS}
+    return app.start(knobs=app.KNOBS.clean(app.KNOBS.defaults() | knobs), **changes)
+
+
+def shown(app, **changes) -> dict:
+    """The matrix's value."""
+    return next(v for v in app.stage(setting(app, **changes), ui.Run()) if "cells" in v)
+
+
+# -- in the browser ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.browser
+def test_a_finished_matrix_is_there_without_a_click(visit):
+    page = visit()
+    finished(page)
+    labels = page.evaluate(CELLS)
+    assert len(labels) == 16, "four pictures by four captions"
+    assert [i for i, label in enumerate(labels) if "best text of this picture" in label] == [0, 5, 10, 15]
+    assert page.locator(".gl-matrix [role=columnheader] img").first.bounding_box()["width"] >= 72
+    assert "?" not in page.url, "nothing was changed, so the link needs no state"
+    assert page.get_by_text("What matters here.").is_visible()
+    assert page.locator(".gl-now-value").first.inner_text().startswith("0.")
+
+
+@pytest.mark.browser
+def test_typing_changes_the_matrix_and_tells_unknown_words(visit):
+    page = visit()
+    finished(page)
+    again(page, lambda: texts_box(page).fill("a red circle\na large blue dgo\na photo of a stra"))
+    page.wait_for_function("document.querySelectorAll('.gl-matrix [role=rowheader]').length === 3")
+    page.get_by_text("not read: 'dgo'").wait_for()
+    page.get_by_text("'stra' (it knows star").wait_for()
+    assert page.get_by_role("radio", name="my own").is_checked()
+    page.wait_for_url("**say=own**")
+    assert "texts=a+red+circle" in page.url
+
+
+@pytest.mark.browser
+def test_texts_that_cannot_be_scored_are_told_and_the_page_lives_on(visit):
+    page = visit()
+    finished(page)
+    before = numbers(page)
+    again(page, lambda: texts_box(page).fill("  \n "), "error")
+    assert told(page).startswith("Write at least one text")
+    again(page, lambda: texts_box(page).fill("a red star\n" + "x" * 10_000), "error")
+    assert told(page) == "A text may have 500 characters; number 2 has 10,000."
+    assert np.array_equal(numbers(page), before), "what was shown stays"
+    again(page, lambda: texts_box(page).fill("a red star"))
+    assert len(numbers(page)) == 4
+    templates = page.get_by_role("textbox", name=re.compile("^Templates"))
+    again(page, lambda: templates.fill("a {} and a {}"), "error")
+    assert "one place for the text" in told(page)
+    again(page, lambda: templates.fill("a large {}"))
+
+
+@pytest.mark.browser
+def test_the_temperature_acts_without_a_request(visit):
+    page = visit("say=wrong&n=1&things=3&seed=10")
+    finished(page)
+    page.get_by_text("the truth about picture 1").wait_for()
+    page.wait_for_timeout(1500)  # until the stream of the first run is closed
+    requests = []
+    page.on("request", lambda request: requests.append(request.url))
+    before = page.evaluate(SHARES)
+    slide = "(node, to) => { node.value = to; node.dispatchEvent(new Event('input', { bubbles: true })); }"
+    slider = page.get_by_role("slider", name="Temperature")
+    slider.evaluate(slide, 0)
+    cold = page.evaluate(SHARES)
+    slider.evaluate(slide, 200)
+    hot = page.evaluate(SHARES)
+    assert requests == []
+    assert cold != before != hot and slider.get_attribute("aria-valuetext") == "2"
+    even = 100 / len(hot)
+    assert all(abs(float(share.split()[0]) - even) < 3 for share in hot), "hot: all alike"
+    assert page.locator(".gl-now-temperature").first.inner_text() == "2", "the equation follows"
+    slider.focus()
+    slider.press("ArrowLeft")
+    page.wait_for_url("**tau=**")
+    page.get_by_role("button", name=re.compile("as learned")).click()
+    assert page.evaluate(SHARES) == before and "tau" not in page.url
+
+
+@pytest.mark.browser
+def test_a_trap_is_a_click_away(visit):
+    page = visit()
+    finished(page)
+    again(page, page.get_by_role("button", name="one word wrong", exact=True).click)
+    heads = page.locator(".gl-matrix [role=rowheader]").all_inner_texts()
+    assert "the truth about picture 1" in heads[0] and "wrong colour" in "".join(heads)
+    assert all(("✓" in head) != ("✗" in head) for head in heads[1:])
+    assert page.locator(".gl-matrix [role=rowheader] mark").count() >= len(heads) - 1
+    assert "say=wrong" in page.url and len(numbers(page)) == len(heads)
+
+
+@pytest.mark.browser
+def test_a_cell_is_chosen_by_keys_and_its_picture_looked_at(visit):
+    page = visit()
+    finished(page)
+    page.wait_for_timeout(300)
+    before = page.evaluate(CANVAS)
+    page.locator(".gl-matrix [role=gridcell] button[tabindex='0']").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    assert page.locator(".gl-matrix-hint").inner_text().startswith("Picture 2, \u201ca")
+    again(page, lambda: page.keyboard.press("Enter"))
+    page.wait_for_url("**cell=1%2C1**")
+    assert page.locator(".gl-matrix-say").inner_text().startswith("Picture 2 and")
+    assert page.evaluate(CANVAS) != before
+    assert page.locator(".gl-now-column").first.inner_text().startswith("Scene 2:")
+
+
+@pytest.mark.browser
+def test_pictures_of_ones_own_and_files_that_are_none(visit, tmp_path):
+    image = np.full((90, 150, 3), (205, 232, 200), np.uint8)
+    image[25:65, 55:95] = (214, 48, 49)
+    (tmp_path / "square.png").write_bytes(viz.png(image))
+    (tmp_path / "notes.txt").write_text("words")
+    page = visit()
+    finished(page)
+    files = page.locator("input[type=file]").first
+    files.set_input_files([tmp_path / "square.png", tmp_path / "notes.txt"])
+    page.wait_for_function("document.querySelectorAll('.gl-matrix [role=gridcell]').length === 20")
+    page.get_by_text("notes.txt is no picture that can be read here").wait_for()
+    assert len(numbers(page)) == 20 and page.locator(".gl-matrix [role=columnheader] img").count() == 5
+    for i in range(60):
+        (tmp_path / f"{i}.png").write_bytes(viz.png(image[:9, :9]))
+    files.set_input_files([tmp_path / f"{i}.png" for i in range(60)])
+    page.get_by_text("60 files are too many: this page holds 48").wait_for()
+    again(page, page.get_by_role("button", name="Remove them").click)
+    assert len(numbers(page)) == 16
+
+
+@pytest.mark.browser
+def test_a_link_reproduces_what_it_shows(visit):
+    page = visit("say=own&texts=red%0Ablue&templates=a+%7B%7D+circle&seed=3&n=2&things=1&tau=0.5&cell=1,1")
+    finished(page)
+    page.wait_for_function("document.querySelectorAll('.gl-matrix [role=gridcell]').length === 4")
+    assert page.locator(".gl-matrix-heat output").inner_text() == "0.5"
+    assert page.locator(".gl-matrix-say").inner_text().startswith("Picture 2 and \u201cblue\u201d")
+    here = page.evaluate(CELLS)
+    other = visit(page.url.split("?")[1])
+    finished(other)
+    other.wait_for_function("document.querySelectorAll('.gl-matrix [role=gridcell]').length === 4")
+    assert other.evaluate(CELLS) == here and other.evaluate(SHARES) == page.evaluate(SHARES)
+
+
+@pytest.mark.browser
+def test_a_hostile_link_is_clamped(visit):
+    page = visit("say=%3Cscript%3E&n=1e9&seed=NaN&things=x&tau=-1&cell=a,9e9&templates=%7B0.__class__%7D&view=../x")
+    finished_or_told = page.wait_for_selector(".gl-matrix[data-state=error]")
+    assert finished_or_told and "one place for the text" in told(page)
+    again(page, page.get_by_role("button", name="captions", exact=True).click)
+    assert "script" not in page.url and "tau" not in page.url
+
+
+@pytest.mark.browser
+def test_a_scene_is_found_by_words(visit):
+    page = visit("view=nearest")
+    page.wait_for_selector(".gl-found button")
+    alts = ".gl-found img >> nth=0"
+    before = page.locator(alts).get_attribute("alt")
+    page.get_by_role("textbox", name="Look for").fill("a small blue cross on a pink field")
+    page.get_by_text("The nearest to “a small blue cross on a pink field”").wait_for()
+    assert page.locator(alts).get_attribute("alt") != before
+    page.wait_for_url("**query=a+small+blue+cross**")
+    page.locator(".gl-found button").nth(3).click()
+    page.wait_for_selector(".gl-found button:nth-child(4)[aria-pressed=true]")
+    assert page.locator(".gl-nearest li").count() == 6
+
+
+@pytest.mark.browser
+def test_every_control_acts(visit, app):
+    page = visit("n=3")
+    finished(page)
+    page.get_by_role("button", name="More").click()
+    for name in ("other words", "captions", "3", "one never seen", "as in training"):
+        radio = page.locator("label", has=page.get_by_role("radio", name=name, exact=True))
+        again(page, radio.first.click)
+    slider = page.get_by_role("slider", name=re.compile("Scenes"))
+    slider.focus()
+    again(page, lambda: slider.press("ArrowRight"))
+    assert "n=4" not in page.url and len(numbers(page)) == 16 and "things=3" in page.url
+    old = page.url
+    again(page, page.get_by_role("button", name="New scenes").click)
+    assert page.url != old and "seed=" in page.url
+    for name in app.TRY:
+        page.get_by_role("button", name=name, exact=True).click()
+        page.wait_for_timeout(500)
+    page.get_by_text("The nearest to “").wait_for()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("dark", [False, True])
+def test_on_a_phone_the_stage_comes_first_and_nothing_sticks_out(visit, dark):
+    page = visit("n=7", width=390, height=844, dark=dark)
+    finished(page)
+    page.wait_for_function("document.querySelectorAll('.gl-matrix [role=gridcell]').length === 49")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    stage, controls = (page.locator(place).first.bounding_box() for place in (".gl-stage", ".gl-controls"))
+    assert stage["y"] < controls["y"]
+    text, cell = (page.locator(f".gl-matrix [role={role}]").first.bounding_box() for role in ("rowheader", "gridcell"))
+    assert text["y"] + text["height"] <= cell["y"] + 1 and cell["width"] >= 64, "each text above its numbers"
+
+
+@pytest.mark.browser
+def test_numbers_stand_out_from_their_colour(visit):
+    page = visit("n=12")
+    finished(page)
+    page.wait_for_function("document.querySelectorAll('.gl-matrix [role=gridcell]').length === 144")
+    ratios = page.evaluate(CONTRAST)
+    assert min(ratios) >= 4.5
+
+
+# -- models of others --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A small model of open_clip, as it saves them."""
+    open_clip = pytest.importorskip("open_clip", reason="needs genlab[clip]", exc_type=ImportError)
+    import torch
+    from open_clip.push_to_hf_hub import save_config_for_hf
+    from safetensors.torch import save_file
+
+    config = {
+        "embed_dim": 16,
+        "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 8},
+        "text_cfg": {"context_length": 12, "vocab_size": 49408, "width": 8, "heads": 2, "layers": 1},
+    }
+    made = tmp_path_factory.mktemp("clips") / "tiny"
+    made.mkdir()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = open_clip.CLIP(**config)
+    open_clip.model.set_model_preprocess_cfg(net, {"mean": None, "std": None})
+    net.visual.image_mean, net.visual.image_std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
+    save_file(net.state_dict(), made / "open_clip_model.safetensors")
+    save_config_for_hf(net, made / "open_clip_config.json", config)
+    return made
+
+
+def test_a_model_of_open_clip_scores(app, folder):
+    from genlab.models.vision_language import OpenCLIP
+
+    *_, whole, overlay = app.stage(setting(app, model=str(folder), n=2), ui.Run())
+    some = scenes.sample(24, app.KNOBS["seed"].default, most=2)[:2]
+    theirs = OpenCLIP.from_pretrained(folder).score(scenes.draw(some, 224).float() / 255, scenes.captions(some))
+    assert np.allclose(whole["cells"], theirs.T.cpu(), atol=2e-3)
+    assert np.array(overlay["overlay"]["drops"]).shape == (8, 8) and not whole["pixelated"]
+    assert whole["temperature"] == pytest.approx(1 / 14.285, rel=0.01)
+    *_, found = app.search(setting(app, model=str(folder), view="nearest"), ui.Run())
+    assert "of 60 scenes" in found
+
+
+@pytest.mark.browser
+def test_a_model_of_open_clip_scores_on_the_page_and_a_wrong_name_is_told(visit, folder):
+    page = visit()
+    finished(page)
+    box = page.get_by_label(re.compile(r"^Model \(")).first
+    box.fill("no-such-model")
+    again(page, lambda: box.press("Enter"), "error")
+    assert "no model is called 'no-such-model'" in told(page)
+    box.fill(str(folder))
+    again(page, lambda: box.press("Enter"))
+    assert f"scored by {folder}" in told(page) and len(numbers(page)) == 16
+    box.fill("clip-scenes")
+    again(page, lambda: box.press("Enter"))
+    assert "scored by clip-scenes" in told(page)
+
+
+def test_strangers_use_our_models_and_those_the_owner_names(app, monkeypatch):
+    assert app.permitted(" clip-scenes ") == app.permitted(None) == "clip-scenes"
+    monkeypatch.setenv("GENLAB_PUBLIC", "0")
+    assert app.permitted("/some/folder") == "/some/folder"
+    monkeypatch.setenv("GENLAB_PUBLIC", "1")
+    for name in ("/etc", "user/clip", "ViT-B-32/openai", "../x"):
+        with pytest.raises(GenlabError, match="This page scores with clip-scenes, not with"):
+            app.permitted(name)
+    monkeypatch.setenv("GENLAB_CLIPS", "user/clip")
+    assert app.permitted("user/clip") == "user/clip" and app.permitted("clip-scenes") == "clip-scenes"
+    monkeypatch.setenv("GENLAB_CLIPS", "/etc")
+    with pytest.raises(GenlabError, match="GENLAB_CLIPS lists Hub ids"):
+        app.permitted("user/clip")
+
+
+# -- through the API ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def client(address):
+    from gradio_client import Client
+
+    return Client(address, verbose=False)
+
+
+def test_the_endpoints_are_named_and_described(client):
+    named = client.view_api(return_format="dict")["named_endpoints"]
+    ours = {name for name in named if name.startswith("/clip_")}
+    assert ours == {"/clip_scenes", "/clip_score", "/clip_zero_shot", "/clip_nearest"}
+    assert all(named[name]["description"] for name in ours)
+
+
+def test_scores_through_the_api_are_those_of_the_model(client, clip):
+    some = scenes.sample(24, 17, most=2)
+    image, captions = scenes.draw(some[:2]), scenes.captions(some[:2])
+    sent = base64.b64encode(viz.png(image[0].permute(1, 2, 0).numpy())).decode()
+    found = client.predict([sent, "scene:17:1"], [*captions, "a red dgo"], api_name="/clip_score")
+    expected = clip.score(image.float() / 255, found["texts"])
+    assert np.allclose(found["cosine"], expected.cpu(), atol=2e-3)
+    assert np.allclose(found["clip_score"], 2.5 * expected.clamp_min(0).cpu(), atol=4e-3)
+    assert "dgo" in found["not_read"]["a red dgo"]
+    shares = client.predict("scene:17", ["red", "blue"], ["a {} star", "a {} heart"], 0.1, api_name="/clip_zero_shot")
+    p = clip.zero_shot(image[:1].float() / 255, ["red", "blue"], ["a {} star", "a {} heart"], 0.1)[0]
+    assert np.allclose([*shares["probability"].values()], p.cpu(), atol=5e-3)
+    file, near = client.predict("a red circle", 3, api_name="/clip_nearest")
+    assert Path(file).is_file() and len(near) == 3 and near[0]["cosine"] >= near[2]["cosine"]
+    file, said = client.predict(seed=17, n=2, api_name="/clip_scenes")
+    assert said == captions and Path(file).is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "sent", "said"),
+    [
+        ("clip_score", {"images": [], "texts": ["a"]}, "images are a list of 1 to 48"),
+        ("clip_score", {"images": "scene:1", "texts": ["a"]}, "images are a list"),
+        ("clip_score", {"images": ["scene:1"] * 500, "texts": ["a"]}, "images are a list of 1 to 48"),
+        ("clip_score", {"images": ["/etc/passwd"], "texts": ["a"]}, "image 1 is no"),
+        ("clip_score", {"images": ["scene:1:99"], "texts": ["a"]}, "scenes 0 to 23"),
+        ("clip_score", {"images": ["scene:1"], "texts": []}, "texts are a list of strings"),
+        ("clip_score", {"images": ["scene:1"], "texts": [" "]}, "none of them empty"),
+        ("clip_score", {"images": ["scene:1"], "texts": ["x" * 10_000]}, "number 1 has 10,000"),
+        ("clip_score", {"images": ["scene:1"], "texts": ["x"] * 51}, "51 texts are too many"),
+        ("clip_score", {"images": [None], "texts": ["a"]}, "image 1 is no file"),
+        ("clip_score", {"images": ["scene:1"], "texts": ["a"], "model": "../x"}, "This page scores with"),
+        ("clip_zero_shot", {"image": {}, "classes": ["a"]}, "no file in base64"),
+        ("clip_zero_shot", {"image": "scene:1", "classes": [1]}, "classes are a list of strings"),
+        ("clip_zero_shot", {"image": "scene:1", "classes": ["a"], "templates": ["{0.__class__}"]}, "one place"),
+        ("clip_zero_shot", {"image": "scene:1", "classes": ["a"], "templates": "a {}"}, "templates are a list"),
+        ("clip_nearest", {"text": ""}, "texts are a list of strings, one or more, none of them empty"),
+        ("clip_nearest", {"text": None}, "none of them empty"),
+    ],
+)
+def test_endpoints_refuse_what_they_cannot_score(app, monkeypatch, name, sent, said):
+    import gradio as gr
+
+    monkeypatch.setenv("GENLAB_PUBLIC", "1")
+    with pytest.raises(gr.Error, match=re.escape(said)):
+        getattr(app, name)(**sent)
+
+
+@pytest.mark.parametrize("tau", [None, "x", float("nan"), -1, [], 1e300])
+def test_numbers_that_a_stranger_sends_are_held_in_range(app, tau):
+    found = app.clip_zero_shot("scene:99999999999"[:12], ["red", "blue"], temperature=tau)
+    assert 0.001 <= found["temperature"] <= 10 and sum(found["probability"].values()) == pytest.approx(1, abs=1e-3)
+    assert app.cell_of([tau, 0]) in (None, (10_000, 0), (0, 0))
+
+
+# -- what the page says ------------------------------------------------------------------------------------------------
+
+
+def test_a_line_is_a_text(app):
+    assert app.texts_of(" a\n\n b \x00c ") == ["a", "b  c"]
+    assert app.templates_of("") == ["{}"] and app.templates_of("a {}\nthe {}") == ["a {}", "the {}"]
+    for wrong in ("a", "{}{}", "{0}", "{} {x}", "{{}}", "{!r}", "{:>99999999}"):
+        with pytest.raises(GenlabError, match="one place for the text"):
+            app.templates_of(wrong)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_traps_change_what_they_say_they_change(app, seed):
+    some = scenes.sample(24, seed, most=3)
+    found = app.traps(some, seed)
+    true = scenes.captions(some[:1])[0]
+    assert found[0] == ("", true, []) and len({text for _, text, _ in found}) == len(found)
+    for kind, text, mark in found[1:]:
+        words, others = true.split(), text.split()
+        assert len(words) == len(others) and mark
+        assert all(words[k] != others[k] for k in mark)
+        if kind != "exchanged":
+            assert len(mark) == 1
+        else:
+            assert sorted(set(words) - {"a", "an"}) == sorted(set(others) - {"a", "an"}) or "," in text
+    assert {"colour", "shape", "size", "field"} <= {kind for kind, *_ in found}
+
+
+def test_the_matrix_holds_the_models_cosines(app, clip):
+    some = scenes.sample(24, 5, most=2)[:3]
+    value = shown(app, seed=5, n=3)
+    expected = clip.score(scenes.draw(some).float() / 255, scenes.captions(some)).T.cpu()
+    assert np.allclose(value["cells"], expected, atol=2e-3) and value["temperature"] == pytest.approx(clip.temperature)
+    assert np.allclose(value["also"][0]["cells"], 2.5 * expected.clamp_min(0), atol=4e-3)
+
+
+def test_what_matters_is_where_the_thing_is(app):
+    """A cover in the picture's commonest colour changes nothing where there is nothing."""
+    some = scenes.sample(24, 1, most=1)[:4]
+    pictures = scenes.draw(some).permute(0, 2, 3, 1).numpy()
+    for i, text in enumerate(scenes.captions(some)):
+        drops = app.drops(app.CLIP, pictures[i], text, ["{}"], ui.Run())
+        y, x = np.unravel_index(np.abs(drops).argmax(), drops.shape)
+        at = some.centre[i, 0].numpy() * 8
+        assert np.hypot(x + 0.5 - at[0], y + 0.5 - at[1]) < 2.6, text
+        assert drops.max() > 0.02
+
+
+def test_the_cover_moves_over_the_whole_picture(app):
+    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    hidden = app.covered(picture)
+    changed = np.stack([(a != picture).any(axis=-1) for a in hidden])
+    assert len(hidden) == 64 and changed.any(axis=0).mean() > 0.99
+    assert changed[27].sum() == pytest.approx(16 * 16, rel=0.02) and changed[0].sum() < 16 * 16
+
+
+def test_what_was_encoded_is_remembered_and_a_run_ends(app):
+    calls = []
+
+    def encode(rows):
+        calls.append(len(rows))
+        return np.ones((len(rows), 2)) * np.array(rows)[:, None]
+
+    now = time.monotonic()
+    keys = [("test", now, i % 20) for i in range(40)]
+    first = app.features(keys, encode, ui.Run())
+    assert calls == [16, 4] and first.shape == (40, 2) and np.array_equal(first[:20], first[20:])
+    assert np.array_equal(app.features(keys, encode, ui.Run(0.0)), first) and calls == [16, 4]
+    with pytest.raises(app.Ended):
+        app.features([("test", "new")], encode, ui.Run(0.0))
+
+
+def test_unknown_words_are_told_with_near_ones(app):
+    a, b, c = app.unread(app.CLIP, ["a red circle", "a blue triangel", " ".join(["red"] * 60)])
+    assert a == "" and b.startswith("not read: 'triangel' (it knows triangle") and "read up to word 47" in c
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"say": "paraphrases", "seed": 4, "n": 3, "split": "held_out"},
+        {"say": "wrong", "n": 1, "things": "3", "seed": 10},
+        {"say": "own", "texts": "red\n'blue'", "templates": "a {} star\na {} heart", "turned": 0.5},
+        {"uploads": [("mine.png", np.full((80, 80, 3), 99, np.uint8))]},
+    ],
+    ids=str,
+)
+def test_the_python_panel_computes_what_is_on_the_stage(app, changes, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, picture in changes.get("uploads", []):
+        Path(name).write_bytes(viz.png(picture))
+    value = shown(app, **changes)
+    code = re.fullmatch(r"```python\n(.*)\n```", app.python(setting(app, **changes)), flags=re.S)[1]
+    namespace = {}
+    exec(code, namespace)
+    assert np.allclose(np.array(value["cells"]).T, namespace["cosines"].cpu(), atol=2e-3)
+    tau = changes.get("turned") or value["temperature"]
+    odds = np.exp(np.array(value["cells"]).T / tau)
+    assert np.allclose(namespace["p"].cpu(), odds / odds.sum(axis=1, keepdims=True), atol=0.05)
+
+
+def test_a_link_holds_what_was_asked(app):
+    asked = setting(app, say="own", texts="a\nb", templates="the {}", n=2, view="nearest", query="a star")
+    values = app.link(asked)["values"]
+    assert values == {
+        "n": "2",
+        "say": "own",
+        "texts": "a\nb",
+        "templates": "the {}",
+        "view": "nearest",
+        "query": "a star",
+    }
+    assert app.link(app.start())["values"] == {}
+    assert "texts" not in app.link(setting(app, say="own", texts="x" * 5000))["values"]
+
+
+def test_of_no_pictures_and_no_scenes_there_is_a_sentence(app):
+    with pytest.raises(GenlabError, match="There is no picture"):
+        shown(app, n=0, say="own", texts="a")
+    with pytest.raises(GenlabError, match="These texts are said of scenes"):
+        shown(app, n=0)
+
+
+def test_what_is_there_on_arrival_was_scored_by_the_weights_of_today(app):
+    ready = json.loads(app.ARRIVAL.read_text(encoding="utf-8"))
+    fresh = shown(app)
+    assert np.allclose(ready["whole"]["cells"], fresh["cells"], atol=0.02)
+    assert ready["whole"]["rows"] == fresh["rows"] and ready["whole"]["columns"] == fresh["columns"]
+    assert ready["whole"]["link"] is None and "data-link" not in ready["near"]
+
+
+def test_the_page_appears_before_the_models(app):
+    assert genlab.list_pretrained()
+    start, before = time.monotonic(), set(app.SHELF._models)
+    app.build()
+    assert set(app.SHELF._models) == before, "building loads nothing"
+    assert time.monotonic() - start < 60
