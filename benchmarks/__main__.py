@@ -9,7 +9,7 @@ from pathlib import Path
 
 from genlab.facts import commit, hardware
 
-NAMES = ("startup", "stream", "sampling", "unet", "body", "fitting", "dragging", "scenes")
+NAMES = ("startup", "stream", "sampling", "unet", "body", "fitting", "dragging", "scenes", "vae", "clip")
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
