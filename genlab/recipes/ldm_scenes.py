@@ -80,6 +80,6 @@ RECIPE = Recipe(
 import torch
 
 ldm = genlab.from_pretrained("ldm-scenes")
-ldm.sample(prompts=["a small striped red circle left of a large blue square, on a green field"], guidance=2.0,
-           generator=torch.Generator().manual_seed(0))  # (1, 3, 64, 64)""",
+prompt = "a small striped red circle left of a large blue square, on a green field"
+ldm.sample(prompts=[prompt], guidance=2.0, generator=torch.Generator().manual_seed(0))  # (1, 3, 64, 64)""",
 )
