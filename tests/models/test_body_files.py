@@ -271,7 +271,7 @@ def refused(file: Path, data: bytes, says: str = "") -> str:
     message = str(caught.value)
     assert says in message, message
     assert len(message) < 700 and message.isprintable() and str(file) in message
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < 30  # a bomb takes hours: no matter how busy the machine is
     return message
 
 
@@ -1138,7 +1138,7 @@ def test_mutations_make_a_body_or_a_load_error(file, form):
         start = time.process_time()
         with contextlib.suppress(LoadError):
             loaded += is_body(files.read(file))
-        assert time.process_time() - start < 1
+        assert time.process_time() - start < 30  # a bomb takes hours: no matter how busy the machine is
     assert 0 < loaded < 200  # some wounds are harmless (a bit of a number); most are not
     assert sorted(file.parent.iterdir()) == [file]
 
