@@ -132,6 +132,56 @@ def test_negatives_differ_in_one_word(kind):
     assert len(scenes) > 300
 
 
+def test_contrasts_differ_in_one_word_and_mean_something_else():
+    """But for the article before it."""
+    scenes = S.sample(3_000, 11)
+    said = {word: words[0] for words in S.OTHER_WORDS.values() for word in words}
+    known = set(S.vocabulary())
+    for true, false in S.contrasts(scenes, 2):
+        assert set(false.replace(",", " ,").split()) <= known and not re.search(r"\ba [aeiou]|\ban [^aeiou]", false)
+        (a, b), *more = _changed(true, false)
+        assert not more and said.get(a, a) != said.get(b, b), "tiny for small would be no mistake"
+    assert S.contrasts(scenes[:9], 5) == S.contrasts(scenes[:9], 5) != S.contrasts(scenes[:9], 6)
+
+
+def test_of_things_that_sound_alike_nothing_is_changed_that_may_be_true():
+    """A red circle left of a red circle may be said from either side, though one of them is large and one small."""
+    scenes = S.sample(400, 12, most=2)
+    scenes = scenes[scenes.count == 2]
+    for values in (scenes.shape, scenes.colour, scenes.texture):
+        values[:, 1] = values[:, 0]
+    unsaid = 0
+    for true, false in S.contrasts(scenes, 3):
+        ((a, _),) = _changed(true, false)
+        if len(re.findall("small|little|tiny|large|big", true)) < 2:
+            unsaid += 1
+            assert a in {*S.SHAPES, *S.COLOURS, *S.FIELDS, "striped", "stripy", "dotted", "spotted"}, (true, false)
+    assert unsaid > 50
+
+
+def _changed(true: str, false: str) -> list[tuple[str, str]]:
+    pairs = zip(true.replace(",", "").split(), false.replace(",", "").split(), strict=True)
+    return [(a, b) for a, b in pairs if a != b and a not in ("a", "an")]
+
+
+def test_one_thing_anywhere_has_six_even_factors():
+    scenes = S.single(20_000, 4)
+    assert scenes.count.unique().tolist() == [1] and scenes.texture.unique().tolist() == [0]
+    factors = S.factors(scenes)
+    assert factors.shape == (20_000, len(S.FACTORS))
+    for column, kinds in zip(factors.T, (6, 6, 6, len(S.SHAPES), len(S.COLOURS), len(S.FIELDS)), strict=True):
+        share = torch.bincount(column, minlength=kinds) / len(column)
+        assert len(share) == kinds and (share - 1 / kinds).abs().max() < 0.12 / kinds
+    centre, radius = scenes.centre[:, 0], scenes.radius[:, 0]
+    assert 0.2 <= centre.min() < 0.205 and 0.795 < centre.max() <= 0.8 + 1e-6
+    assert S.SIZES["small"] - 1e-6 <= radius.min() and radius.max() <= S.SIZES["large"] + 1e-6
+    nearest = ((centre - 0.19) / 0.31).round()
+    assert torch.equal(scenes.cell[:, 0], (nearest[:, 0] + 3 * nearest[:, 1]).long()), "captions hold"
+    assert torch.equal(S.draw(S.single(5, 4)), S.draw(S.single(5, 4)))
+    with pytest.raises(ValueError, match="not negative"):
+        S.single(-1)
+
+
 def test_exchanged_and_paraphrased_words():
     scenes = S.sample(1_000, 9)
     many = scenes[scenes.count > 1]

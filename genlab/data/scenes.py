@@ -6,13 +6,14 @@
     paraphrases(scenes, seed=0)              the same in other words, or with less said; never anything untrue
     negatives(scenes, seed=0)                the caption with one word changed, so that it is wrong
     contrasts(scenes, seed=0)                paraphrases, each with its own negative
+    single(1_000, seed=0)                    one plain thing each, anywhere and of any size: a world of six factors
 
 Nothing is read from disk. Some pairs of colour and shape, HELD_OUT, are in no scene of the split "train"; "held_out"
 has one in each scene, and asks whether a model puts together what it knows from elsewhere.
 """
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -30,10 +31,13 @@ from genlab.data.sentences import (
     SHAPES,
     SIZES,
     TEXTURES,
+    article,
 )
 from genlab.data.sentences import vocabulary as vocabulary
 
 SPLITS = ("train", "held_out", "any")
+FIRST, APART = 0.19, 0.31  # centres of cells, in widths of the picture
+SHAKEN, SWOLLEN = 0.015, 0.06  # what a jitter of 1 does: to the centre in widths, to the radius in parts of it
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Scenes:
     size: Int[Tensor, "N 3"]
     cell: Int[Tensor, "N 3"]  # of PLACES
     field: Int[Tensor, " N"]
-    jitter: Float[Tensor, "N 3 4"]  # to the right, down, of the radius, of the angle; each in [-1, 1]
+    jitter: Float[Tensor, "N 3 4"]  # to the right, down, of the radius, of the angle; from `sample` each in [-1, 1]
 
     def __len__(self) -> int:
         return len(self.field)
@@ -64,11 +68,11 @@ class Scenes:
     def centre(self) -> Float[Tensor, "N 3 2"]:
         """x and y of each thing, in widths of the picture."""
         grid = torch.stack([self.cell % 3, self.cell // 3], dim=-1)
-        return 0.19 + 0.31 * grid + 0.015 * self.jitter[..., :2]
+        return FIRST + APART * grid + SHAKEN * self.jitter[..., :2]
 
     @property
     def radius(self) -> Float[Tensor, "N 3"]:
-        return torch.tensor(list(SIZES.values()))[self.size] * (1 + 0.06 * self.jitter[..., 2])
+        return torch.tensor(list(SIZES.values()))[self.size] * (1 + SWOLLEN * self.jitter[..., 2])
 
     @property
     def relation(self) -> Int[Tensor, " N"]:
@@ -125,6 +129,38 @@ def sample(n: int, seed: int | torch.Generator = 0, *, split: str = "train", mos
     )
 
 
+FACTORS = ("across", "down", "size", "shape", "colour", "field")
+
+
+def single(n: int, seed: int | torch.Generator = 0) -> Scenes:
+    """n scenes of one plain thing each, of any shape and colour, its centre anywhere in the middle 0.6 x 0.6 of the
+    picture and its radius anything from small to large: a world of six independent factors. Cell and size are the
+    nearest ones, so that captions hold. Raises ValueError."""
+    rng = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
+    some = sample(n, rng, split="any", most=1)
+    small, large = SIZES.values()
+    at = 0.2 + 0.6 * torch.rand(n, 2, generator=rng)
+    radius = small + (large - small) * torch.rand(n, generator=rng)
+    grid = ((at - FIRST) / APART).round()
+    size = (radius > (small + large) / 2).long()
+    jitter = some.jitter.clone()
+    jitter[:, 0, :2] = (at - FIRST - APART * grid) / SHAKEN
+    jitter[:, 0, 2] = (radius / torch.tensor([small, large])[size] - 1) / SWOLLEN
+    cell, sizes = some.cell.clone(), some.size.clone()
+    cell[:, 0], sizes[:, 0] = (grid[:, 0] + 3 * grid[:, 1]).long(), size
+    return replace(some, cell=cell, size=sizes, jitter=jitter, texture=torch.zeros_like(some.texture))
+
+
+def factors(scenes: Scenes) -> Int[Tensor, "N 6"]:
+    """What FACTORS names of the first thing of each scene; of what is continuous, which of six equal parts it is in."""
+    small, large = SIZES.values()
+    at, radius = scenes.centre[:, 0], scenes.radius[:, 0]
+    shares = torch.cat([(at - 0.2) / 0.6, (radius[:, None] - small) / (large - small)], dim=1)
+    parts = (6 * shares).long().clamp(0, 5)
+    said = torch.stack([scenes.shape[:, 0], scenes.colour[:, 0], scenes.field], dim=1)
+    return torch.cat([parts, said], dim=1)
+
+
 def _layouts() -> Int[Tensor, "L 3"]:
     """Every three different cells of which the first two are in a relation."""
     a, b, c = torch.cartesian_prod(*3 * [torch.arange(9)]).unbind(1)
@@ -132,6 +168,11 @@ def _layouts() -> Int[Tensor, "L 3"]:
 
 
 LAYOUTS = _layouts()
+
+
+def joined(*parts: Scenes) -> Scenes:
+    """The scenes of all parts, one after another."""
+    return Scenes(**{f.name: torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Scenes)})
 
 
 # -- drawing -----------------------------------------------------------------------------------------------------------
@@ -367,7 +408,7 @@ def _changed(words: Words, one: dict, rng: np.random.Generator, kind: str | None
         new = str(rng.choice([other for other in CHOICES[its] if other not in same]))
     changed = [*words[:at], (new, its), *words[at + 1 :]]
     if words[at - 1][0] in ("a", "an"):
-        changed[at - 1] = (_article(new), "")
+        changed[at - 1] = (article(new), "")
     return changed
 
 
@@ -382,11 +423,7 @@ def _thing(one: dict, k: int, rng: np.random.Generator | None) -> Words:
     words = [] if _chance(rng, 0.25) else [(_word(list(SIZES)[size], rng), "size")]
     words += [(_word(TEXTURES[texture], rng), "texture")] if texture else []
     words += [(list(COLOURS)[colour], "colour"), (SHAPES[shape], "shape")]
-    return [(_article(words[0][0]), ""), *words]
-
-
-def _article(word: str) -> str:
-    return "an" if word[0] in "aeiou" else "a"
+    return [(article(words[0][0]), ""), *words]
 
 
 def _phrase(text: str, kind: str) -> Words:
