@@ -248,10 +248,16 @@ def bits(monkeypatch, tmp_path):
     monkeypatch.setenv("GENLAB_DATA", str(tmp_path))
     (tmp_path / "binarized_mnist").mkdir()
     random = np.random.default_rng(0)
-    return {split: random.integers(0, 2, (n, 784), dtype=np.uint8) for split, n in binarized_mnist.SPLITS.items()}
+    made = {split: random.integers(0, 2, (n, 784), dtype=np.uint8) for split, n in binarized_mnist.SPLITS.items()}
+    monkeypatch.setattr(binarized_mnist, "MD5", {split: digest(x) for split, x in made.items()})
+    return made
 
 
-def test_bits_are_read_packed_or_as_published(bits, tmp_path):
+def digest(bits: np.ndarray) -> str:
+    return hashlib.md5(binarized_mnist.as_published(torch.from_numpy(bits)), usedforsecurity=False).hexdigest()
+
+
+def test_bits_are_read_packed_or_as_published(bits, tmp_path, monkeypatch):
     files = {split: tmp_path / "binarized_mnist" / f"binarized_mnist_{split}.amat" for split in bits}
     for split, x in bits.items():
         np.savetxt(files[split], x, fmt="%d", delimiter=" ")
@@ -260,6 +266,9 @@ def test_bits_are_read_packed_or_as_published(bits, tmp_path):
         assert texts[split].shape == (len(x), 1, 28, 28) and np.array_equal(texts[split].flatten(1).numpy(), 255 * x)
         assert binarized_mnist.as_published(texts[split]) == files[split].read_bytes()
         np.savez_compressed(files[split].with_suffix(".npz"), x=1 - x)
+        with pytest.raises(DataError, match="other bits than the papers'"):
+            binarized_mnist.load(split)
+        monkeypatch.setitem(binarized_mnist.MD5, split, digest(1 - x))
         assert torch.equal(binarized_mnist.load(split)["image"], 255 - texts[split]), "the packed file comes first"
     assert {key: len(value["image"]) for key, value in binarized_mnist.splits().items()} == {"train": 7, "valid": 3}
 
