@@ -109,7 +109,8 @@ class Level(nn.Module):
 class Encoder(nn.Module):
     """Stem and downward half: the deepest features, and a skip from each level above.
 
-    widths: channels of each level, finest first. attention: the levels (0 = finest) that attend.
+    widths: channels of each level, finest first. attention: the levels (0 = finest) that attend. side: of the pictures
+    after folding, where a vector is to be learned for each place of them and added.
     """
 
     def __init__(
@@ -122,10 +123,12 @@ class Encoder(nn.Module):
         attention: tuple[int, ...] = (),
         dropout: float = 0.0,
         words: int = 0,
+        side: int | None = None,
     ):
         super().__init__()
         self.patch = patch
         self.stem = nn.Conv2d(channels * patch**2, widths[0], 3, padding=1)
+        self.places = nn.Parameter(0.02 * torch.randn(widths[0], side, side)) if side else None
         inputs = (widths[0], *widths[:-1])
         self.levels = nn.ModuleList(
             Level(c, w, embedding, blocks, i in attention, dropout, words)
@@ -137,6 +140,7 @@ class Encoder(nn.Module):
         self, x: Float[Tensor, "B C H W"], e: Float[Tensor, "B E"], words: Words | None = None
     ) -> tuple[Float[Tensor, "B D h w"], list[Tensor]]:
         h = self.stem(F.pixel_unshuffle(x, self.patch))
+        h = h if self.places is None else h + self.places
         skips = []
         for level, shrink in zip(self.levels, self.shrink, strict=False):
             h = level(h, e, words)
@@ -159,10 +163,11 @@ class UNet(nn.Module):
         attention: tuple[int, ...] = (),
         dropout: float = 0.0,
         words: int = 0,
+        side: int | None = None,
     ):
         super().__init__()
         self.patch = patch
-        self.encoder = Encoder(channels, widths, embedding, blocks, patch, attention, dropout, words)
+        self.encoder = Encoder(channels, widths, embedding, blocks, patch, attention, dropout, words, side)
         deep = widths[-1]
         self.middle = nn.ModuleList([ResBlock(deep, deep, embedding), SelfAttention(deep)])
         self.grow = nn.ModuleList(nn.Conv2d(a, a, 3, padding=1) for a in widths[:0:-1])

@@ -7,6 +7,7 @@ from genlab.data import scenes
 from genlab.data.scenes import Scenes
 from genlab.train import Batch
 
+PAIRS = {"train": "seen", "held_out": "held out"}  # in words: pairs of colour and shape, in test scenes of a split
 COUNT = 1_000_000  # scenes that an epoch is said to have: they are made as they are needed
 VALID_SEED, TEST_SEED = 2**40, 2**41  # beyond any that a step draws
 
@@ -16,10 +17,14 @@ def numbers() -> Batch:
     return {"number": torch.arange(COUNT)}
 
 
+def seed() -> int:
+    """From torch's stream, which the step has seeded."""
+    return int(torch.randint(2**39, ()))
+
+
 def fresh(batch: Batch, **how) -> Scenes:
-    """As many scenes as the batch has numbers, drawn anew from torch's stream, which the step has seeded."""
-    seed = int(torch.randint(2**39, ()))
-    return scenes.sample(len(batch["number"]), seed, **how)
+    """As many scenes as the batch has numbers, drawn anew."""
+    return scenes.sample(len(batch["number"]), seed(), **how)
 
 
 def pictures(some: Scenes, size: int = 64) -> Tensor:

@@ -6,6 +6,7 @@ from genlab.data import scenes
 from genlab.evaluate import Job
 from genlab.figures import Metric
 from genlab.models.classic import Reader, ReaderConfig
+from genlab.models.classic.reader import right
 from genlab.recipes import _scenes
 from genlab.train import Batch, Recipe
 
@@ -44,16 +45,15 @@ def evaluate(model: Reader, samples=None):
             name: said[there][:, k] == true[there][:, k] for k, name in ((1, "colour"), (2, "texture"), (3, "size"))
         }
         found |= {"place": ((said[..., 0] >= 0) == there).all(dim=1), "field": fields == some.field}
-        whole = ((said == true) | (~there[..., None] & (torch.arange(4) > 0))).flatten(1).all(dim=1)
-        found["everything"] = whole & found["field"]
-        common = {"unit": "%", "better": "higher", "dataset": "genlab.data.scenes", "split": split}
+        found["everything"] = right(said, fields, true, some.field)
+        common = {"unit": "%", "better": "higher", "dataset": "genlab.data.scenes", "split": "test"}
         note = {"place": "of pictures: there is something in just the right cells", "everything": "of pictures"}
         return [
             Metric(
                 "read right",
                 100 * good.float().mean().item(),
                 samples=len(good),
-                settings={"what": name},
+                settings={"what": name, "pairs": _scenes.PAIRS[split]},
                 headline=name == "everything",
                 note=note.get(name, "of pictures" if name == "field" else "of things"),
                 **common,
@@ -61,8 +61,8 @@ def evaluate(model: Reader, samples=None):
             for name, good in found.items()
         ]
 
-    for split in ("train", "held_out"):
-        yield Job({"train": "seen", "held_out": "held out"}[split], lambda split=split: accuracy(split))
+    for split, named in _scenes.PAIRS.items():
+        yield Job(named, lambda split=split: accuracy(split))
 
 
 @torch.no_grad()

@@ -8,8 +8,9 @@ import torch
 from contract import keeps_contract
 
 from genlab.metrics import clip_score
-from genlab.models.vision_language import CLIP, CLIPConfig, TwoTowers, tokens
+from genlab.models.vision_language import CLIP, CLIPConfig, TwoTowers
 from genlab.models.vision_language.clip import contrastive_loss
+from genlab.words import tokens
 
 WORDS = ("a", "red", "blue", "circle", "square", ",")
 TINY = CLIPConfig(
@@ -96,7 +97,7 @@ def test_answers(model):
         (lambda m: m.encode_image(torch.rand(2, 3, 15, 16)), "pictures are"),
         (lambda m: CLIPConfig(words=("a", "a")), "each there once"),
         (lambda m: CLIPConfig(words=("A",)), "lower case"),
-        (lambda m: CLIPConfig(width=10, heads=4), "multiple of heads"),
+        (lambda m: CLIPConfig(width=10, heads=4), "multiple of 2 heads"),
         (lambda m: CLIPConfig(image_size=30), "patches"),
     ],
 )

@@ -1,5 +1,5 @@
-"""Latent diffusion: its guidance against the equation, its start from a picture against the closed form, its codec and
-text tower untouched by training, what it keeps and what it refuses."""
+"""Latent diffusion: its guidance against the equation, its start from a picture against the closed form, its codec
+untouched by training, what it keeps and what it refuses."""
 
 import pytest
 import torch
@@ -25,15 +25,15 @@ PROMPTS = ["a red circle", "a blue square, a red square"]
 
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory):
-    """A tiny codec and a tiny CLIP, saved where a config can name them."""
+    """A tiny codec, and a model that is none, saved where a config can name them."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("parts")
     shape = {"image_size": 16, "channels": 3, "latents": 2, "body": "map", "widths": (8, 8), "patch": 2}
     codec = VAE(VAEConfig(**shape, likelihood="gaussian"))
     codec.encoder[-1].bias.data[2:] = -6.0  # sure of its codes, as a trained one is
     codec.save_pretrained(folder / "codec")
-    words = {"words": WORDS, "context": 12, "image_size": 16, "image_widths": (8, 8), "features": 8}
-    CLIP(CLIPConfig(**words, width=16, heads=2, image_layers=1, text_layers=1)).save_pretrained(folder / "text")
+    other = {"words": WORDS, "context": 12, "image_size": 16, "image_widths": (8, 8), "features": 8}
+    CLIP(CLIPConfig(**other, width=16, heads=2, image_layers=1, text_layers=1)).save_pretrained(folder / "clip")
     return folder
 
 
@@ -41,7 +41,8 @@ def parts(tmp_path_factory):
 def tiny(parts):
     def make(codec: bool = True, named: str | None = None, **changes) -> LatentDiffusionConfig:
         how = {"image_size": 16, "widths": (8, 16), "embedding": 16, "timesteps": 50, "scale": 0.7}
-        how |= {"codec": named or (str(parts / "codec") if codec else ""), "text": str(parts / "text")}
+        how |= {"words": WORDS, "context": 12, "text_width": 16, "text_heads": 2, "text_layers": 1}
+        how |= {"codec": named or (str(parts / "codec") if codec else "")}
         return LatentDiffusionConfig(**how | changes)
 
     return make
@@ -49,7 +50,7 @@ def tiny(parts):
 
 def batch(model: LatentDiffusion, n: int = 8) -> dict:
     prompts = [PROMPTS[i % 2] for i in range(n)]
-    return {"image": torch.rand(n, 3, 16, 16), "tokens": model.text.tokens(prompts)}
+    return {"image": torch.rand(n, 3, 16, 16), "tokens": model.tokens(prompts)}
 
 
 def awake(model: LatentDiffusion) -> LatentDiffusion:
@@ -59,10 +60,10 @@ def awake(model: LatentDiffusion) -> LatentDiffusion:
     return model.eval()
 
 
-@pytest.mark.parametrize("codec", [True, False])
-def test_contract(codec, tiny, tmp_path):
+@pytest.mark.parametrize(("codec", "patch"), [(True, 1), (False, 1), (False, 2)])
+def test_contract(codec, patch, tiny, tmp_path):
     torch.manual_seed(0)
-    model = LatentDiffusion(tiny(codec))
+    model = LatentDiffusion(tiny(codec, patch=patch))
     some = batch(model)
     for check in (finite_loss, gradients_reach_all, seeded_loss, learns_one_batch):
         check(model, some)
@@ -72,17 +73,17 @@ def test_contract(codec, tiny, tmp_path):
     assert isinstance(model, Sampler)
 
 
-def test_the_parts_are_frozen_and_not_saved(tiny, tmp_path):
+def test_the_codec_is_frozen_and_not_saved(tiny, tmp_path):
     model = LatentDiffusion(tiny())
-    kept = {key: value.clone() for part in (model.codec, model.text) for key, value in part.state_dict().items()}
+    kept = {key: value.clone() for key, value in model.codec.state_dict().items()}
     optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
     model.train().loss(batch(model))[0].backward()
     optimizer.step()
-    now = {key: value for part in (model.codec, model.text) for key, value in part.state_dict().items()}
+    now = model.codec.state_dict()
     assert all(torch.equal(kept[key], now[key]) for key in kept)
-    assert not any(name.startswith(("codec", "text", "_parts")) for name in model.state_dict())
+    assert not any(name.startswith("codec") for name in model.state_dict())
     moved = model.to(torch.bfloat16)
-    assert moved.codec.dtype == moved.text.dtype == torch.bfloat16
+    assert moved.codec.dtype == torch.bfloat16
     assert moved.sample(prompts=PROMPTS, steps=2).shape == (2, 3, 16, 16)
 
 
@@ -102,9 +103,9 @@ def test_guidance_is_the_equation_with_negative_prompts_in_the_place_of_nothing(
     z = torch.randn(2, *model.code_shape, generator=torch.Generator().manual_seed(5))
     t = torch.full((2,), 50)
     rho = 1.5
-    told = model.noise(z, t, model.read(model.text.tokens(PROMPTS)))
+    told = model.noise(z, t, model.text_tower(model.tokens(PROMPTS)))
     for negative in ("", "blue"):
-        words = model.read(model.text.tokens([negative, negative]))
+        words = model.text_tower(model.tokens([negative, negative]))
         eps = (1 + rho) * told - rho * model.noise(z, t, words)
         alpha, sigma = model.schedule.alpha[50], model.schedule.sigma[50]
         z_0 = ((z - sigma * eps) / alpha).clamp(-5, 5)
@@ -115,7 +116,7 @@ def test_guidance_is_the_equation_with_negative_prompts_in_the_place_of_nothing(
             steps=2,
             generator=torch.Generator().manual_seed(5),
         )
-        assert torch.allclose(next(steps).x_0, z_0, atol=1e-4)
+        assert torch.allclose(next(steps).x_0, z_0, atol=2e-3)
 
 
 def test_a_prompt_is_read_alike_in_any_company(tiny):
@@ -159,7 +160,8 @@ def test_a_mask_keeps_its_pixels(tiny):
     [
         ({"prompts": []}, "one for each"),
         ({"n": 3, "prompts": PROMPTS}, "one for each, not 2 for 3"),
-        ({"n": 0}, "one for each"),
+        ({"n": 0}, "n is a whole number"),
+        ({"resample": 0}, "resample is"),
         ({"n": 2, "negative_prompts": ["a"]}, "negative_prompts"),
         ({"steps": 0}, "steps lie in"),
         ({"steps": 51}, "steps lie in"),
@@ -180,7 +182,7 @@ def test_refuses(tiny, knobs, words):
 
 def test_refuses_parts_that_do_not_fit(tiny, parts, tmp_path):
     with pytest.raises(genlab.core.LoadError, match="holds a CLIP, not a VAE"):
-        LatentDiffusion(tiny(named=str(parts / "text")))
+        LatentDiffusion(tiny(named=str(parts / "clip")))
     with pytest.raises(ValueError, match="other pictures"):
         LatentDiffusion(tiny(image_size=32))
     VAE(VAEConfig(image_size=16, channels=3, widths=(8,))).save_pretrained(tmp_path / "flat")
@@ -190,6 +192,11 @@ def test_refuses_parts_that_do_not_fit(tiny, parts, tmp_path):
         LatentDiffusion(tiny(named="surely-no-model"))
     with pytest.raises(ValueError, match="attention names levels"):
         tiny(attention=(2,))
+    with pytest.raises(ValueError, match="words are lower case"):
+        tiny(words=("a", "a"))
+    with pytest.raises(ValueError, match="width is a multiple of 2 heads"):
+        tiny(text_heads=3)
+    assert LatentDiffusion(tiny()).unknown("a crimson circle") == ["crimson"]
     model = LatentDiffusion(tiny())
     model.save_pretrained(tmp_path / "itself")
     config = (tmp_path / "itself" / "config.json").read_text()

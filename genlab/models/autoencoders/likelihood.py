@@ -51,9 +51,9 @@ class Likelihood(nn.Module):
     def draw(self, y: Float[Tensor, "... C H W"], generator: torch.Generator | None = None) -> Tensor:
         """A picture from p(x | y); what a Gaussian puts beyond [0, 1] is brought back to its ends."""
         if self.kind == "gaussian":
-            noise = torch.randn(y.shape, generator=generator).to(y)
+            noise = torch.randn(y.shape, generator=generator, device=(generator or y).device).to(y)
             return (y.sigmoid() + self.log_scale.exp() * noise).clamp(0, 1)
-        u = torch.rand(y.shape, generator=generator).to(y)
+        u = torch.rand(y.shape, generator=generator, device=(generator or y).device).to(y)
         if self.kind == "bernoulli":
             return (u < y.sigmoid()).to(y)
         x = y.sigmoid() + self.log_scale.exp() * torch.logit(u, eps=1e-6)

@@ -54,7 +54,7 @@ class Gaussian(NamedTuple):
     def sample(self, k: int | None = None, generator: torch.Generator | None = None) -> Float[Tensor, "..."]:
         """z = mu + sigma eps: (B, *Z), or k of them each, (k, B, *Z)."""
         shape = self.mean.shape if k is None else (k, *self.mean.shape)
-        eps = torch.randn(shape, generator=generator).to(self.mean)
+        eps = torch.randn(shape, generator=generator, device=(generator or self.mean).device).to(self.mean)
         return self.mean + self.std * eps
 
     def log_prob(self, z: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
@@ -209,8 +209,8 @@ class VAE(Model):
         drawn from it. Raises ValueError."""
         if n < 0 or not 0 <= temperature < math.inf:
             raise ValueError("n and temperature are not negative")
-        z = temperature * torch.randn((n, *self.code_shape), generator=generator).to(self.device)
-        y = self.output(z)
+        z = torch.randn((n, *self.code_shape), generator=generator, device=(generator or self).device).to(self.device)
+        y = self.output(temperature * z)
         return self.likelihood.mean(y) if mean else self.likelihood.draw(y, generator)
 
     @torch.no_grad()

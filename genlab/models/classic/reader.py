@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from genlab.core import Law, Model
@@ -103,12 +103,13 @@ class Reader(Model):
         return nats.sum(dim=1) + _log_prob(fields, field)
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-        """-log p; the share of pictures read without a mistake in the log. batch: image (B, C, H, W) in [0, 1], things
-        (B, N, 1 + attributes), field (B,)."""
+        """-log p; in evaluation the share of pictures read without a mistake too. batch: image (B, C, H, W) in [0, 1],
+        things (B, N, 1 + attributes), field (B,)."""
         nats = self.log_prob(batch["image"], batch["things"], batch["field"])
-        things, field = self.read(batch["image"]) if not self.training else (None, None)
-        log = {} if things is None else {"right": right(things, field, batch["things"], batch["field"])}
-        return -nats.mean(), log
+        if self.training:
+            return -nats.mean(), {}
+        whole = right(*self.read(batch["image"]), batch["things"], batch["field"])
+        return -nats.mean(), {"right": whole.float().mean().item()}
 
     def _parts(self, thing: Float[Tensor, "B N K"]) -> tuple[Tensor, ...]:
         return thing.split([1 + self.config.shapes, *self.config.attributes], dim=-1)
@@ -118,8 +119,7 @@ def _log_prob(logits: Tensor, value: Tensor) -> Tensor:
     return logits.log_softmax(dim=-1).gather(-1, value[..., None])[..., 0]
 
 
-def right(things: Tensor, field: Tensor, true_things: Tensor, true_field: Tensor) -> float:
-    """The share of pictures of which all is read as it is; what is said of nothing does not count."""
+def right(things: Tensor, field: Tensor, true_things: Tensor, true_field: Tensor) -> Bool[Tensor, " B"]:
+    """Of which pictures all is read as it is; what is said of nothing does not count."""
     nothing = (true_things[..., :1] < 0) & (torch.arange(true_things.shape[-1], device=things.device) > 0)
-    same = ((things == true_things) | nothing).flatten(1).all(dim=1) & (field == true_field)
-    return same.float().mean().item()
+    return ((things == true_things) | nothing).flatten(1).all(dim=1) & (field == true_field)

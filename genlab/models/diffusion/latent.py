@@ -1,11 +1,12 @@
 """Latent diffusion: pictures from sentences. Noise is removed from a picture's small code, and not from its pixels.
 
-The codec (a VAE whose codes are maps) and the text tower (CLIP's) are pretrained models of their own, which the config
-names: the weights here are the denoiser's. With no codec the same denoiser works on pixels, to compare with.
+The codec (a VAE whose codes are maps) is a pretrained model of its own, which the config names: the weights here are
+those of the denoiser and of its text tower. With no codec the same denoiser works on pixels, to compare with.
 """
 
 import math
 import numbers
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -20,8 +21,9 @@ from genlab.models.diffusion.guidance import ClassifierFreeGuidance
 from genlab.models.diffusion.samplers import Inpaint, Step, sampler_steps
 from genlab.models.diffusion.schedule import NoiseSchedule, check_schedule
 from genlab.nn.embeddings import sinusoidal
-from genlab.nn.transformer import Transformer
+from genlab.nn.text import PAD, TextTower, check_tower
 from genlab.nn.unet import UNet, Words, check_encoder
+from genlab.words import SPECIAL, check_words, tokens, unknown
 
 LAW = Law(
     latex=r"\begin{aligned} z_0 &\sim s\,q(z \mid x), \qquad z_t = \alpha_t\,z_0 + \sigma_t\,\epsilon, \qquad "
@@ -57,12 +59,14 @@ LAW = Law(
 
 @dataclass(frozen=True)
 class LatentDiffusionConfig:
-    """codec: the pretrained VAE, "" for pixels. text: the pretrained CLIP. scale: of codes, one over their deviation.
-    bound: scaled codes lie within [-bound, bound]; pixels within [-1, 1]. text_layers: of a Transformer of our own on
-    top of the text tower's. patch: see `genlab.nn.unet`. drop_text: the share of sentences dropped in training."""
+    """codec: the pretrained VAE, "" for pixels. words: what the text tower can read; others are one unknown word to it.
+    context: words of a sentence at most, the rest is cut off. scale: of codes, one over their deviation. bound: scaled
+    codes lie within [-bound, bound]; pixels within [-1, 1]. patch: see `genlab.nn.unet`. text_width, text_heads,
+    text_layers: of the text tower. drop_text: the share of sentences dropped in training."""
 
     codec: str = "kl-vae-scenes"
-    text: str = "clip-scenes"
+    words: tuple[str, ...] = ()
+    context: int = 48
     image_size: int = 64
     channels: int = 3
     scale: float = 1.0
@@ -72,7 +76,9 @@ class LatentDiffusionConfig:
     patch: int = 1
     attention: tuple[int, ...] = (0, 1)
     embedding: int = 128
-    text_layers: int = 1
+    text_width: int = 128
+    text_heads: int = 4
+    text_layers: int = 3
     schedule: Literal["linear", "cosine"] = "cosine"
     timesteps: int = 1000
     drop_text: float = 0.1
@@ -82,8 +88,8 @@ class LatentDiffusionConfig:
         check_encoder(self.image_size, self.channels, self.widths, self.blocks, self.patch, self.embedding)
         if not (0 < self.scale < math.inf and 0 < self.bound < math.inf and 0 <= self.drop_text < 1):
             raise ValueError("scale and bound are positive, and drop_text lies in [0, 1)")
-        if not 0 <= self.text_layers <= 64:
-            raise ValueError(f"text_layers lies in 0..64, not {self.text_layers}")
+        check_words(self.words)
+        check_tower(self.context, self.text_width, self.text_heads, self.text_layers)
         if not self.attention or not all(0 <= level < len(self.widths) for level in self.attention):
             raise ValueError(f"attention names levels, 0..{len(self.widths) - 1}: words are attended to there")
 
@@ -97,9 +103,8 @@ class LatentDiffusion(Model):
         super().__init__(config)
         c = config
         codec = _frozen("autoencoders", "VAE", c.codec) if c.codec else None
-        text = _frozen("vision_language", "CLIP", c.text)
-        # In a tuple, so that they are no part of this model's own weights: they are frozen, and saved elsewhere
-        self._parts = (codec, text)
+        # In a tuple, so that it is no part of this model's own weights: it is frozen, and saved elsewhere
+        self._pretrained = (codec,)
         if codec and (codec.config.image_size, codec.config.channels) != (c.image_size, c.channels):
             raise ValueError(
                 f"the codec {c.codec} is for other pictures than {c.channels} x {c.image_size} pixels square"
@@ -111,24 +116,19 @@ class LatentDiffusion(Model):
         check_encoder(side, channels, c.widths, c.blocks, c.patch, c.embedding)
         self.schedule = NoiseSchedule(c.schedule, c.timesteps)
         self.time = nn.Sequential(nn.Linear(c.embedding, c.embedding), nn.SiLU(), nn.Linear(c.embedding, c.embedding))
-        width, heads = text.config.width, text.config.heads
-        self.reading = Transformer(width, heads, c.text_layers)
-        self.unet = UNet(channels, c.widths, c.embedding, c.blocks, c.patch, c.attention, words=width)
+        self.text_tower = TextTower(len(SPECIAL) + len(c.words), c.text_width, c.text_heads, c.text_layers)
+        # Places are told: a thing is left of another wherever both are, which convolutions alone are slow to learn
+        more = {"words": c.text_width, "side": side // c.patch}
+        self.unet = UNet(channels, c.widths, c.embedding, c.blocks, c.patch, c.attention, **more)
 
     @property
     def codec(self):
         """The pretrained VAE; None for pixels."""
-        return self._parts[0]
-
-    @property
-    def text(self):
-        """The pretrained CLIP, whose text tower reads."""
-        return self._parts[1]
+        return self._pretrained[0]
 
     def _apply(self, move, recurse=True):
-        for part in self._parts:
-            if part is not None:
-                part._apply(move, recurse)
+        if self.codec is not None:
+            self.codec._apply(move, recurse)
         return super()._apply(move, recurse)
 
     # -- pictures and codes ------------------------------------------------------------------------------------------
@@ -148,13 +148,17 @@ class LatentDiffusion(Model):
             return ((z + 1) / 2).clamp(0, 1)
         return self.codec.decode(z / self.config.scale).clamp(0, 1)
 
-    # -- denoising ---------------------------------------------------------------------------------------------------
+    # -- words -------------------------------------------------------------------------------------------------------
 
-    def read(self, tokens: Int[Tensor, "B L"]) -> Words:
-        """tau(y): a vector for each word, and where there is a word."""
-        with torch.no_grad():
-            states, there = self.text.text_states(tokens)
-        return self.reading(states.to(self.dtype), there), there
+    def tokens(self, texts: Sequence[str]) -> Int[Tensor, "B L"]:
+        """Numbers of words, an end behind them, padded. Raises ValueError for what is no list of texts."""
+        return tokens(texts, self.config.words, self.config.context).to(self.device)
+
+    def unknown(self, text: str) -> list[str]:
+        """The words of a text that the text tower cannot read."""
+        return unknown(text, self.config.words)
+
+    # -- denoising ---------------------------------------------------------------------------------------------------
 
     def output(self, z_t: Float[Tensor, "B Z h w"], t: Int[Tensor, " B"], words: Words) -> Float[Tensor, "B Z h w"]:
         """What the network predicts: v = alpha eps - sigma z_0, in float32."""
@@ -168,7 +172,7 @@ class LatentDiffusion(Model):
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         """E || v - v_theta(z_t, tau(y), t) ||^2 over random t, noise and dropped sentences. batch: image (B, C, H, W)
-        in [0, 1], tokens (B, L) as the text tower's `tokens` gives them."""
+        in [0, 1], tokens (B, L) as `tokens` gives them."""
         z_0 = self.encode(batch["image"], mean=False)
         B, device = len(z_0), z_0.device
         # one draw of t for each of B equal slices of 1..T: the same distribution, less variance
@@ -176,8 +180,8 @@ class LatentDiffusion(Model):
         t = 1 + (u * self.config.timesteps).long().clamp(max=self.config.timesteps - 1)
         eps = torch.randn_like(z_0)
         dropped = torch.rand(B, device=device) < self.config.drop_text
-        nothing = F.pad(self.text.tokens([""]), (0, batch["tokens"].shape[1] - 1))
-        words = self.read(torch.where(dropped[:, None], nothing, batch["tokens"]))
+        nothing = F.pad(self.tokens([""]), (0, batch["tokens"].shape[1] - 1), value=PAD)
+        words = self.text_tower(torch.where(dropped[:, None], nothing, batch["tokens"]))
         alpha, sigma = self.schedule.at(t)
         error = (self.output(alpha * z_0 + sigma * eps, t, words) - (alpha * eps - sigma * z_0)).square()
         return error.mean(), {"noise_mse": (alpha.square() * error).mean().item()}
@@ -206,18 +210,23 @@ class LatentDiffusion(Model):
 
         prompts: a sentence for each picture, or one for all n. guidance: rho, acting while t / T lies in `interval`,
         away from the negative prompts (by default from nothing). sampler, eta, rescale: as in `DDPM.sample_steps`.
-        image: a picture in [0, 1] to start from, noised up to t = strength T; or with a mask (1 = keep; (H, W) or
-        (B, 1, H, W)) a picture of which the rest is painted anew. Raises ValueError.
+        image: a picture in [0, 1] to start from, noised up to t = strength T; or with a mask (1 = keep, where diffusers
+        has 1 = repaint; (H, W) or (B, 1, H, W)) a picture of which the rest is painted anew, `resample` times over with
+        ddpm and ddim. Raises ValueError.
         """
-        prompts = [prompts] * (1 if n is None else n) if isinstance(prompts, str) else list(prompts)
-        n = len(prompts) if n is None else n
-        if not (_is_whole(n) and n >= 1) or len(prompts) != n:
+        if n is not None and not (_is_whole(n) and n >= 1):
+            raise ValueError(f"n is a whole number, at least 1, not {n!r}")
+        prompts = [prompts] * (n or 1) if isinstance(prompts, str) else list(prompts)
+        n = n or len(prompts)
+        if not prompts or len(prompts) != n:
             raise ValueError(
                 f"prompts are one sentence for all n pictures or one for each, not {len(prompts)} for {n!r}"
             )
         against = [negative_prompts] * n if isinstance(negative_prompts, str) else list(negative_prompts)
         if len(against) != n:
             raise ValueError(f"negative_prompts are one for all pictures or one for each, not {len(against)} for {n}")
+        if not (_is_whole(resample) and resample >= 1):
+            raise ValueError(f"resample is a whole number, at least 1, not {resample!r}")
         T = self.config.timesteps
         if not (_is_whole(steps) and 1 <= steps <= T):
             raise ValueError(f"steps lie in 1..{T}, a whole number, not {steps!r}")
@@ -248,9 +257,8 @@ class LatentDiffusion(Model):
 
     def sample(self, n: int | None = None, **knobs) -> Float[Tensor, "B C H W"]:
         """Pictures in [0, 1], the last of `sample_steps`, whose knobs it takes; where a mask keeps pixels, these."""
-        for step in self.sample_steps(n, **knobs):  # noqa: B007
-            pass
-        x = self.decode(step.x_t)
+        (last,) = deque(self.sample_steps(n, **knobs), maxlen=1)
+        x = self.decode(last.x_t)
         if knobs.get("mask") is None:
             return x
         keep = self._mask(knobs["mask"], len(x))
@@ -285,15 +293,15 @@ class LatentDiffusion(Model):
 
 
 class _Told:
-    """A denoiser that has read some prompts: label i is prompt i. The last stands for no prompt, if guidance asks."""
+    """A denoiser that has read some prompts: label i is prompt i."""
 
     def __init__(self, model: LatentDiffusion, prompts: Sequence[str]):
-        self.model, self.schedule, self.null_label = model, model.schedule, len(prompts) - 1
+        self.model, self.schedule = model, model.schedule
+        self.null_label = len(prompts) - 1  # asked for by protocol alone: guidance is told what to push away from
         with torch.no_grad():
-            self.states, self.there = model.read(model.text.tokens(prompts))
+            self.states, self.there = model.text_tower(model.tokens(prompts))
 
-    def noise(self, z_t: Tensor, t: Tensor, label: Int[Tensor, " B"] | None = None) -> Tensor:
-        label = torch.full_like(t, self.null_label) if label is None else label
+    def noise(self, z_t: Tensor, t: Tensor, label: Int[Tensor, " B"]) -> Tensor:
         return self.model.noise(z_t, t, (self.states[label], self.there[label]))
 
 

@@ -4,6 +4,5 @@ temperature, s_ij how well picture i and text j fit."""
 from genlab.models.vision_language.clip import CLIP, CLIPConfig
 from genlab.models.vision_language.open_clip import OpenCLIP
 from genlab.models.vision_language.scoring import Scoring, TwoTowers
-from genlab.models.vision_language.words import tokens
 
-__all__ = ["CLIP", "CLIPConfig", "OpenCLIP", "Scoring", "TwoTowers", "tokens"]
+__all__ = ["CLIP", "CLIPConfig", "OpenCLIP", "Scoring", "TwoTowers"]

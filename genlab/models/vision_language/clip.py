@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from genlab.core import Law, Model
 from genlab.models.vision_language.scoring import Scoring
-from genlab.models.vision_language.words import PAD, SPECIAL, tokens, unknown
 from genlab.nn.codec import check_codec, check_pictures, code_shape, encoder
+from genlab.nn.text import TextTower, check_tower
 from genlab.nn.transformer import Transformer
+from genlab.words import SPECIAL, check_words, tokens, unknown
 
 LAW = Law(
     latex=r"""\begin{aligned}
@@ -23,7 +24,7 @@ s_{ij} = \frac{1}{\tau}\,\frac{f(x_i) \cdot g(y_j)}{\lVert f(x_i) \rVert\,\lVert
 \end{aligned}""",
     symbols={
         "x_i": "picture i of a batch",
-        "y_j": "caption j",
+        "y_j": "caption j; in the first sum also captions made wrong, of no picture (Yuksekgonul et al., 2023)",
         "f": "the image tower: a picture to a vector",
         "g": "the text tower: words to a vector",
         "s_{ij}": "how well they fit: the cosine of their vectors, over the temperature",
@@ -59,11 +60,10 @@ class CLIPConfig:
 
     def __post_init__(self):
         check_codec(self.image_size, self.channels, self.width, "map", self.image_widths, "silu", self.patch)
-        if len(set(self.words)) < len(self.words) or any(word != word.lower() or not word for word in self.words):
-            raise ValueError("words are lower case and each there once")
-        sizes = (self.context - 1, self.width, self.heads, self.features, self.image_layers, self.text_layers)
-        if not all(1 <= size <= 65_536 for size in sizes) or self.width % self.heads:
-            raise ValueError("sizes and layers are positive, context two or more, and width is a multiple of heads")
+        check_words(self.words)
+        check_tower(self.context, self.width, self.heads, self.text_layers)
+        if not (1 <= self.image_layers <= 64 and 1 <= self.features <= 65_536):
+            raise ValueError("image_layers and features are positive numbers of a usual size")
 
 
 class CLIP(Scoring, Model):
@@ -80,11 +80,9 @@ class CLIP(Scoring, Model):
         self.image_places = nn.Parameter(0.02 * torch.randn(math.prod(side), c.width))
         self.image_tower = Transformer(c.width, c.heads, c.image_layers)
         self.image_out = nn.Linear(c.width, c.features, bias=False)
-        self.words = nn.Embedding(len(SPECIAL) + len(c.words), c.width)
-        self.text_places = nn.Parameter(0.02 * torch.randn(c.context, c.width))
-        self.text_tower = Transformer(c.width, c.heads, c.text_layers)
+        self.text_tower = TextTower(len(SPECIAL) + len(c.words), c.width, c.heads, c.text_layers)
         self.text_out = nn.Linear(c.width, c.features, bias=False)
-        self.log_sharpness = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
 
     # -- words -------------------------------------------------------------------------------------------------------
 
@@ -105,24 +103,19 @@ class CLIP(Scoring, Model):
         return F.normalize(self.image_out(self.image_tower(h).mean(dim=1)).float(), dim=1)
 
     def encode_text(self, texts: Sequence[str]) -> Float[Tensor, "B D"]:
-        """g(y) / |g(y)|: what the tower makes of the end, which has seen all words."""
+        """g(y) / |g(y)|, from the mean of what the tower makes of each word, as f is of each patch."""
         return self.encode_tokens(self.tokens(texts))
 
     def encode_tokens(self, tokens: Int[Tensor, "B L"]) -> Float[Tensor, "B D"]:
         """As `encode_text`, of texts that are numbers already."""
-        h, there = self.text_states(tokens)
-        last = h[torch.arange(len(h)), there.sum(dim=1) - 1]
-        return F.normalize(self.text_out(last).float(), dim=1)
-
-    def text_states(self, tokens: Int[Tensor, "B L"]) -> tuple[Float[Tensor, "B L W"], Bool[Tensor, "B L"]]:
-        """What the text tower makes of each word, and where there is a word: what text-to-image models attend to."""
-        there = tokens != PAD
-        return self.text_tower(self.words(tokens) + self.text_places[: tokens.shape[1]], there), there
+        h, there = self.text_tower(tokens)
+        mean = (h * there[..., None]).sum(dim=1) / there.sum(dim=1, keepdim=True).clamp(min=1)
+        return F.normalize(self.text_out(mean).float(), dim=1)
 
     @property
     def temperature(self) -> float:
         """tau."""
-        return 1 / min(self.log_sharpness.exp().item(), SHARPEST)
+        return 1 / self.logit_scale.exp().item()
 
     # -- learning ----------------------------------------------------------------------------------------------------
 
@@ -132,9 +125,10 @@ class CLIP(Scoring, Model):
         image = self.encode_image(batch["image"])
         texts = [batch[key] for key in ("tokens", "wrong") if key in batch]
         text, *wrong = (everywhere(part) for part in self.encode_tokens(torch.cat(texts)).chunk(len(texts)))
-        sharpness = self.log_sharpness.exp().clamp(max=SHARPEST)
-        loss, right = contrastive_loss(everywhere(image), text, sharpness, *wrong)
-        return loss, {"accuracy": right.item(), "temperature": 1 / sharpness.item()}
+        with torch.no_grad():  # the parameter, not its use: a gradient finds the way back
+            self.logit_scale.clamp_(max=math.log(SHARPEST))
+        loss, right = contrastive_loss(everywhere(image), text, self.logit_scale.exp(), *wrong)
+        return loss, {"accuracy": right.item(), "temperature": self.temperature}
 
 
 def contrastive_loss(

@@ -12,7 +12,8 @@ Features = Float[Tensor, "N D"]
 
 @runtime_checkable
 class TwoTowers(Protocol):
-    """Pictures (N, 3, H, W) in [0, 1] and texts to features of length 1, and how sharply to tell them apart."""
+    """Pictures (N, C, H, W) in [0, 1], or a list where the towers take any size, and texts to features of length 1, and
+    how sharply to tell them apart."""
 
     def encode_image(self, images: Tensor) -> Features: ...
 
@@ -26,12 +27,12 @@ class Scoring:
     """The answers, on top of the two towers."""
 
     @torch.no_grad()
-    def score(self: TwoTowers, images: Float[Tensor, "N 3 H W"], texts: Sequence[str]) -> Float[Tensor, "N M"]:
+    def score(self: TwoTowers, images: Tensor | Sequence[Tensor], texts: Sequence[str]) -> Float[Tensor, "N M"]:
         """The cosine of each picture with each text, each encoded once."""
         return self.encode_image(images) @ self.encode_text(texts).T
 
     @torch.no_grad()
-    def clip_score(self: TwoTowers, images: Float[Tensor, "N 3 H W"], texts: Sequence[str]) -> Float[Tensor, " N"]:
+    def clip_score(self: TwoTowers, images: Tensor | Sequence[Tensor], texts: Sequence[str]) -> Float[Tensor, " N"]:
         """CLIPScore of each picture with its own text: 2.5 max(cos, 0) (Hessel et al., 2021). Raises ValueError."""
         if len(images) != len(texts):
             raise ValueError(f"{len(images)} pictures and {len(texts)} texts make no pairs")
@@ -50,7 +51,7 @@ class Scoring:
     @torch.no_grad()
     def zero_shot(
         self: TwoTowers,
-        images: Float[Tensor, "N 3 H W"],
+        images: Tensor | Sequence[Tensor],
         classes: Sequence[str],
         templates: Sequence[str] = ("{}",),
         temperature: float | None = None,

@@ -8,9 +8,16 @@ from jaxtyping import Int
 from torch import Tensor
 
 from genlab.names import require
+from genlab.nn.text import PAD
 
-PAD, UNKNOWN, END = range(3)  # the numbers that are no words
+UNKNOWN, END = PAD + 1, PAD + 2  # numbers of no word either
 SPECIAL = ("[PAD]", "[UNK]", "[END]")
+
+
+def check_words(words: Sequence[str]) -> None:
+    """Raises ValueError for a list that makes no tokenizer."""
+    if len(set(words)) < len(words) or any(word != word.lower() or not word for word in words):
+        raise ValueError("words are lower case and each there once")
 
 
 @functools.lru_cache(maxsize=8)
