@@ -126,6 +126,10 @@ def _result(model: Model, metric: Metric) -> EvalResult:
 def _task(model: Model) -> str | None:
     """The Hub's name for what the model does, where there is one that fits: told from what it can do."""
     fields = asdict(model.config)
+    if "words" in fields:
+        return "text-to-image" if isinstance(model, Sampler) else "zero-shot-image-classification"
+    if fields.get("body") == "map":  # a codec: what it samples are codes that nobody trained it to draw
+        return None
     if isinstance(model, Sampler) and "image_size" in fields:
         return "unconditional-image-generation"  # the Hub's tag for diffusion models without a prompt
     if "classes" in fields and not isinstance(model, Sampler):

@@ -12,7 +12,8 @@ from genlab.names import METRICS, GenlabError, holds
 
 NAMES = {"fid": "FID", "kid": "KID", "bits_per_dim": "bits/dim", "psnr": "PSNR", "iou": "IoU"}
 NAMES |= {"mpjpe": "MPJPE", "pa_mpjpe": "PA-MPJPE", "pa_mpjpe_p90": "PA-MPJPE, 90 % below", "pve": "PVE"}
-NAMES |= {"error_2d": "2D error", "mse": "MSE", "kl": "KL"}
+NAMES |= {"error_2d": "2D error", "mse": "MSE", "kl": "KL", "mig": "MIG"}
+NAMES |= {"clip_score": "CLIPScore", "r_precision": "R-precision"}
 ARROWS = {"higher": " ↑", "lower": " ↓"}
 
 

@@ -16,8 +16,10 @@ import genlab
 from genlab import cards, figures, names
 from genlab.core import Law, Model
 from genlab.figures import Metric, duration, number, tables, value
+from genlab.models.autoencoders import VAE, VAEConfig
 from genlab.models.classic import MLP, MLPConfig
 from genlab.models.diffusion import DDPM, DDPMConfig
+from genlab.models.vision_language import CLIP, CLIPConfig
 from genlab.recipes import cnn_mnist
 
 SETTINGS = {"rho": 1.0, "steps": 50, "sampler": "ddim"}
@@ -84,6 +86,10 @@ def test_front_matter_is_what_the_hub_reads(tmp_path):
 def test_the_task_follows_from_what_a_model_can_do(tmp_path):
     small = DDPM(DDPMConfig(widths=(8,), embedding=8))
     assert parse(cards.minimal(small), tmp_path).data.pipeline_tag == "unconditional-image-generation"
+    clip = CLIP(CLIPConfig(image_size=16, image_widths=(8,), width=8, heads=2, features=8))
+    assert parse(cards.minimal(clip), tmp_path).data.pipeline_tag == "zero-shot-image-classification"
+    codec = VAE(VAEConfig(image_size=16, body="map", widths=(8, 8)))
+    assert parse(cards.minimal(codec), tmp_path).data.pipeline_tag is None
 
 
 def test_a_recipe_gives_licence_and_data(tmp_path, monkeypatch):

@@ -7,15 +7,14 @@ from torch import Tensor
 
 from genlab.core import Model, from_pretrained
 from genlab.data import scenes
+from genlab.data.sentences import judged, seen, understand
 from genlab.evaluate import Job
 from genlab.figures import Metric
 from genlab.metrics import clip_score, frechet_distance, r_precision
-from genlab.names import require
 from genlab.recipes import _scenes
 
 RHOS = (0.0, 1.0, 2.0, 4.0, 8.0)
 BEST = 2.0  # headline
-LIKENESS = torch.tensor([4.0, 4.0, 1.0, 1.0])  # of shape, colour, texture, size, in telling which thing is which
 ATTRIBUTES = ("shape", "colour", "texture", "size")
 
 
@@ -24,32 +23,15 @@ def compare(asked: scenes.Scenes, things: Tensor, field: Tensor) -> dict[str, Te
     each picture its count, its field, its relation, and everything.
 
     Things (N, 9, 4) and field (N,) are what was read. A sentence does not say where all things are: so those drawn are
-    given to those asked for as fits best by what they are, not by where; a missing thing is wrong in all it is.
+    given to those asked for as fits best, see `sentences.judged`; a missing thing is wrong in all it is.
     """
-    assign = require("scipy.optimize", extra="train").linear_sum_assignment
     names = (*ATTRIBUTES, "place", "count", "field", "relation", "everything")
     found: dict[str, list[bool]] = {name: [] for name in names}
-    for n in range(len(asked)):
-        one, drawn = asked[n], (things[n, :, 0] >= 0).nonzero()[:, 0]
-        count = int(one.count)
-        true = torch.stack([getattr(one, name)[0, :count] for name in ATTRIBUTES], dim=1)
-        same = true[:, None] == things[n, drawn][None]  # (asked, drawn, attributes)
-        rows, columns = assign(-(same * LIKENESS).sum(dim=-1).numpy())
-        cell = torch.full((count,), -1)
-        cell[rows] = drawn[columns]
-        good = torch.zeros(count, 4, dtype=torch.bool)
-        good[rows] = same[rows, columns]
-        said = [0] if count == 1 else [2] if count == 3 else []
-        place = [bool(cell[k] == one.cell[0, k]) for k in said]
-        verdict = {"count": len(drawn) == count, "field": bool(field[n] == one.field[0])}
-        if count > 1:
-            verdict["relation"] = bool(min(cell[:2]) >= 0 and scenes.between(cell[0], cell[1]) == one.relation[0])
-        verdict["everything"] = bool(good.all()) and all(place) and all(verdict.values())
-        for name, value in verdict.items():
-            found[name].append(value)
-        found["place"] += place
-        for k, name in enumerate(ATTRIBUTES):
-            found[name] += good[:, k].tolist()
+    for text, drawn, ground in zip(scenes.captions(asked), things.tolist(), field.tolist(), strict=True):
+        _, counts = judged(understand(text), seen(drawn, ground))
+        for name, (good, of) in counts.items():
+            found[name] += [True] * good + [False] * (of - good)
+        found["everything"].append(all(good == of for good, of in counts.values()))
     return {name: torch.tensor(values) for name, values in found.items()}
 
 
@@ -66,8 +48,9 @@ def jobs(draw: Callable[..., Tensor], n: int, steps: int):
         true = _scenes.pictures(scenes.sample(max(n, 2_000), _scenes.TEST_SEED + 3, split=split))
 
         def figure(name: str, value: float, count: int = n, note: str = "", **more) -> Metric:
-            settings = ({"what": more.pop("what")} if "what" in more else {}) | {"rho": rho, "steps": steps}
-            where = {"dataset": "genlab.data.scenes", "split": split, "samples": count, "settings": settings}
+            what = {key: more.pop(key) for key in ("what", "things") if key in more}
+            settings = what | {"pairs": _scenes.PAIRS[split], "rho": rho, "steps": steps}
+            where = {"dataset": "genlab.data.scenes", "split": "test", "samples": count, "settings": settings}
             return Metric(name, value, note=note, **{"better": "higher"} | where | more)
 
         out = []
@@ -75,6 +58,12 @@ def jobs(draw: Callable[..., Tensor], n: int, steps: int):
             note = "of things" if what in (*ATTRIBUTES, "place") else "of pictures"
             value, more = 100 * good.float().mean().item(), {"what": what, "unit": "%", "headline": rho == BEST}
             out.append(figure("drawn right", value, len(good), note, **more))
+            if what == "everything":  # one thing is easier than three
+                for count in range(1, scenes.MOST + 1):
+                    some = good[asked.count == count].float()
+                    if len(some):
+                        more = {"what": what, "things": count, "unit": "%"}
+                        out.append(figure("drawn right", 100 * some.mean().item(), len(some), note, **more))
         image, text = clip.encode_image(drawn), clip.encode_text(prompts)
         out.append(figure("clip_score", clip_score(image, text).mean().item(), note="by clip-scenes"))
         if n > 100:
@@ -85,7 +74,7 @@ def jobs(draw: Callable[..., Tensor], n: int, steps: int):
         return [*out, figure("fid", distance, note=note, better="lower")]
 
     for rho in sorted(RHOS, key=lambda rho: rho != BEST):
-        for split, name in (("train", "seen"), ("held_out", "held out")):
+        for split, name in _scenes.PAIRS.items():
             yield Job(f"{name} rho={rho:g}", lambda split=split, rho=rho: run(split, rho))
 
 

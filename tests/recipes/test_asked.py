@@ -62,6 +62,13 @@ def test_fields_counts_places_and_relations(asked):
     assert found["shape"].all() and found["count"].all()
 
 
+def test_of_identical_twins_either_may_be_the_one_asked_for():
+    one = scenes.sample(1, 0)
+    one.shape[0], one.colour[0], one.texture[0] = torch.tensor([1, 1, 1]), torch.tensor([2, 2, 2]), 0
+    one.size[0], one.cell[0] = 0, torch.tensor([5, 3, 0])
+    assert all(good.all() for good in compare(one, _scenes.things(one), one.field).values())
+
+
 def test_twins_are_told_apart_as_fits_best():
     """Two things alike but for the size, the large one asked for first, drawn in the other order of cells."""
     one = scenes.sample(1, 0)
