@@ -4,7 +4,6 @@ import functools
 import json
 import math
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
@@ -58,30 +57,15 @@ NOTICE = f"""
   pictures are then of two digits only.
 - The judge ({JUDGE}) saw only digits: far outside it is often sure of nonsense, mostly of one digit. So its confidence
   flatters the box; look at how many different digits it reads, too.
-- β = 3 makes nats dear. A number that says too little is switched off, and those that stay more often mean one thing.
+- A larger β makes nats dear. A number that says too little is switched off, and those that stay more often mean one
+  thing.
 """
 MAP, COMPARE, TRAVERSE = VIEWS = ("map", "compare", "traverse")
-EXAMPLES = {  # ours, in lines of the pad's own brush: no digit of MNIST is shipped
-    digit: ui.drawn(ui.strokes(lines))
-    for digit, lines in {
-        "0": [[(14 + 4.6 * math.sin(a), 14 - 8 * math.cos(a)) for a in np.linspace(0.3, 0.3 + 2 * math.pi, 17)]],
-        "1": [[(15, 5.5), (13, 22.5)]],
-        "2": [[(9, 9.5), (11, 6.5), (15, 5.5), (18, 8), (17.5, 11.5), (13, 17), (9, 21.5), (14, 21), (19, 21.5)]],
-        "3": [[(9, 7.5), (13, 5.5), (17, 7), (16.5, 10.5), (12.5, 13), (17, 15), (17.5, 19), (14, 22), (9, 20.5)]],
-        "4": [[(10, 5.5), (9, 13.5), (18, 13)], [(18, 7), (17, 22.5)]],
-        "5": [[(18, 6), (11.5, 6), (10.5, 12.5), (15, 12.5), (17.5, 16), (15.5, 21), (9.5, 21.5)]],
-        "6": [[(16, 5.5), (11.5, 11), (9.5, 17), (12, 21.5), (16.5, 20.5), (16.5, 16.5), (13, 14.5), (10, 17)]],
-        "7": [[(8.5, 7), (18.5, 7), (15.5, 14), (13, 22)]],
-        "8": [[(17, 7.5), (13.5, 5.5), (10.5, 8), (13, 12), (17, 16.5), (16, 21), (12, 22), (9.5, 19), (11.5, 15.5),
-               (16, 11.5), (17, 7.5)]],
-        "9": [[(17.5, 8.5), (14, 5.5), (10.5, 8), (11.5, 12.5), (15.5, 12.5), (17.5, 8.5), (16.5, 15), (15, 22.5)]],
-    }.items()
-}  # fmt: skip
+EXAMPLES = {digit: ui.drawn(ui.strokes(lines)) for digit, lines in ui.DIGITS.items()}
 SHOWN, JUDGED, SURE = 60, 1000, 0.9  # codes on a map; pictures that the judge reads; what counts as sure
 CODES = 64  # drawn from q(z | x) for the reconstruction term
 WORLDS, COLUMNS = 600, 5  # scenes that the numbers of a code are measured on; pictures in a row
 SAMPLED = ("seed", "fit", "spread")  # the knobs that samples depend on
-FACTORS = ("across", "down", "shape", "colour", "size", "field")
 SHELF = ui.Shelf(*MODELS)
 ARRIVAL = (
     Path(__file__).parent / "pictures" / "latent_space.json"
@@ -190,8 +174,7 @@ def marked(found: dict, k: int) -> str:
 def world(n: int, seed: int):
     """Scenes of one plain thing, and their pictures (n, 3, 32, 32): what both models of scenes learned from."""
     scenes = ui.part("data.scenes")
-    some = scenes.sample(n, seed, split="any", most=1)
-    some = replace(some, texture=some.texture * 0)
+    some = scenes.single(n, seed)
     return some, scenes.draw(some, 32).float() / 255
 
 
@@ -199,9 +182,8 @@ def world(n: int, seed: int):
 def numbers(name: str) -> list[dict]:
     """Of each number of a code, by how many nats it says: its KL, and which factor it follows, by the share of its
     variance that this factor explains alone."""
-    some, pictures = world(WORLDS, 1)
-    cell = some.cell[:, 0]
-    table = [cell % 3, cell // 3, some.shape[:, 0], some.colour[:, 0], some.size[:, 0], some.field]
+    scenes, (some, pictures) = ui.part("data.scenes"), world(WORLDS, 1)
+    table = scenes.factors(some).T
     pictures = pictures.to(SHELF[name].device)
     means = ui.infer(lambda x: SHELF[name].encode(x).mean, pictures)
     kl = ui.infer(lambda x: SHELF[name].encode(x).kl(), pictures).mean(axis=0)
@@ -213,7 +195,7 @@ def numbers(name: str) -> list[dict]:
             between = sum(len(group) * (group.mean() - z.mean()) ** 2 for group in groups)
             explained.append(float(between / max(((z - z.mean()) ** 2).sum(), 1e-12)))
         best = int(np.argmax(explained))
-        out.append({"number": int(k), "kl": float(kl[k]), "factor": FACTORS[best], "share": explained[best]})
+        out.append({"number": int(k), "kl": float(kl[k]), "factor": scenes.FACTORS[best], "share": explained[best]})
     return out
 
 
@@ -229,8 +211,7 @@ def traversal(name: str, seed: int, rows: int, reach: float) -> np.ndarray:
 def changes(row: np.ndarray) -> np.ndarray:
     """Where a row's pictures (n, 3, h, w) differ, (3, h, w): most colour apart, from dark (nothing) to bright."""
     apart = np.ptp(row, axis=0).max(axis=0).clip(0, 1)
-    stops = np.array([[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]]) / 255  # viridis
-    return np.stack([np.interp(apart, np.linspace(0, 1, 5), stops[:, c]) for c in range(3)])
+    return np.moveaxis(viz.viridis(apart), -1, 0)
 
 
 # -- the three views ---------------------------------------------------------------------------------------------------
@@ -394,7 +375,8 @@ def traversed(knobs: dict) -> str:
         "last picture shows where the row differs.</p></div>"
     )
     panels = []
-    for name, title in ((BETA, "β-VAE, β = 3"), (PLAIN, "VAE, β = 1")):
+    for name, kind in ((BETA, "β-VAE"), (PLAIN, "VAE")):
+        title = f"{kind}, β = {SHELF[name].config.beta:g}"
         about = numbers(name)
         images = traversal(name, knobs["seed"], knobs["rows"], knobs["reach"])
         rows = "".join(
@@ -465,7 +447,7 @@ def equation(view: str, knobs: dict, drawing: str, at=None) -> str:
         now = {
             "x": some,
             "z": "10 numbers",
-            r"\beta": f"**4** ({BETA}), **1** ({PLAIN})",
+            r"\beta": f"**{SHELF[BETA].config.beta:g}** ({BETA}), **{SHELF[PLAIN].config.beta:g}** ({PLAIN})",
             "p(z)": "N(0, I) in 10 dimensions",
         }
         return ui.equation(FAMILY, "VAE", now | {"k": "1"})
@@ -505,10 +487,8 @@ def python(view: str, knobs: dict, drawing: str, at=None, ends=None) -> str:
     if view == TRAVERSE:
         reach = knobs["reach"]
         return ui.python_text(
-            "from dataclasses import replace", "",
             "import genlab", "import torch", "from genlab.data import scenes", "",
-            f"some = scenes.sample(1, {knobs['seed']}, split=\"any\", most=1)",
-            "picture = scenes.draw(replace(some, texture=some.texture * 0), 32).float() / 255",
+            f"picture = scenes.draw(scenes.single(1, {knobs['seed']}), 32).float() / 255",
             "images = {}",
             f'for name in ("{BETA}", "{PLAIN}"):',
             "    vae = genlab.from_pretrained(name)",
@@ -992,7 +972,7 @@ def latent_traverse(model: str = "beta", seed: int = 7, rows: int = 6, reach: fl
     the factor of the scenes that each follows most.
 
     Args:
-        model: "beta" (beta = 3) or "plain" (beta = 1)
+        model: "beta" (a beta-VAE) or "plain" (its twin with beta = 1)
         seed: of the scene, 0 to 2147483647
         rows: 1 to 10
         reach: each number goes from -reach to reach, 0.5 to 3

@@ -16,7 +16,7 @@ import numpy as np
 
 from genlab.raster import mesh_picture
 
-__all__ = ["Line", "data_uri", "line_chart", "mesh_picture", "png", "ticks", "tile", "to_numpy", "to_uint8"]
+__all__ = ["Line", "data_uri", "line_chart", "mesh_picture", "png", "ticks", "tile", "to_numpy", "to_uint8", "viridis"]
 
 
 def to_numpy(x) -> np.ndarray:
@@ -37,6 +37,13 @@ def to_uint8(images) -> np.ndarray:
     if x.ndim < 3 or x.ndim == 4 and x.shape[-1] != 3:
         raise ValueError(f"images have shape (n, h, w), (n, 1, h, w) or (n, 3, h, w), not {to_numpy(images).shape}")
     return x
+
+
+def viridis(share) -> np.ndarray:
+    """Values in [0, 1] from dark to light, (..., 3) in [0, 1]; in five steps, with lines between."""
+    stops = np.array([[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]]) / 255
+    at = np.linspace(0, 1, len(stops))
+    return np.stack([np.interp(share, at, channel) for channel in stops.T], axis=-1)
 
 
 def png(image: np.ndarray) -> bytes:

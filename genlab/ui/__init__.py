@@ -11,7 +11,7 @@ from genlab.ui.frame import Frame, frame, markdown, page
 from genlab.ui.knobs import Choice, Knobs, Number, Switch, Text
 from genlab.ui.matrix import Matrix, matrix
 from genlab.ui.media import arrays_file, mesh_file, picture_file, read_picture, resized, sent_picture
-from genlab.ui.pad import drawn, ink, packed, pad, strokes, unpacked
+from genlab.ui.pad import DIGITS, drawn, handwritten, ink, packed, pad, strokes, unpacked
 from genlab.ui.palette import lengthened, palette, shortened, sketch, sketched
 from genlab.ui.panels import call_text, card_text, equation, measured, part, python_text, under_the_hood
 from genlab.ui.plane import plane
@@ -23,6 +23,7 @@ from genlab.ui.theme import look
 from genlab.ui.viewer import Scene, viewer
 
 __all__ = [
+    "DIGITS",
     "LARGEST",
     "STOPPING",
     "Bench",
@@ -54,6 +55,7 @@ __all__ = [
     "film",
     "frame",
     "gpu",
+    "handwritten",
     "infer",
     "ink",
     "lengthened",

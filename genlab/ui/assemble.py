@@ -23,25 +23,6 @@ TEMPLATE = """
   <p class="gl-more"></p>
 </div>
 """
-STYLE = """
-.gl-assemble { display: flex; flex-direction: column; gap: 8px; }
-.gl-assemble p { margin: 0; }
-.gl-say, .gl-choices { display: flex; flex-wrap: wrap; gap: 4px; align-items: center; font-size: 15px; line-height: 22px; }
-.gl-say i { font-style: normal; color: var(--body-text-color-subdued); }
-.gl-assemble button { font: inherit; color: var(--body-text-color); background: none; border: 1px solid var(--input-border-color);
-  border-radius: 4px; padding: 1px 7px; min-height: 26px; cursor: pointer; display: inline-flex; gap: 5px; align-items: center; }
-.gl-assemble button:hover { border-color: var(--gl-accent); }
-.gl-say button[aria-expanded=true] { border-color: var(--gl-accent); box-shadow: inset 0 -2px var(--gl-accent); }
-.gl-say button.gl-unsaid { color: var(--body-text-color-subdued); border-style: dashed; }
-.gl-choices { border-left: 2px solid var(--gl-accent); padding-left: 8px; }
-.gl-choices:empty { display: none; }
-.gl-choices button[aria-pressed=true] { background: var(--gl-accent); border-color: var(--gl-accent);
-  color: var(--button-primary-text-color); font-weight: 600; }
-.gl-assemble s { width: 12px; height: 12px; border-radius: 50%; border: 1px solid rgba(128, 128, 128, .6); flex: none; }
-.gl-assemble [data-do] { color: var(--gl-accent); border-color: transparent; font-weight: 600; }
-.gl-more { font-size: 14px; line-height: 20px; color: var(--body-text-color-subdued); }
-.gl-more:empty { display: none; }
-"""  # noqa: E501
 
 
 def assemble(
@@ -61,7 +42,7 @@ def assemble(
     return gr.HTML(
         value,
         html_template=TEMPLATE,
-        css_template=STYLE,
+        css_template=(HERE / "assemble.css").read_text(encoding="utf-8"),
         js_on_load=(HERE / "assemble.js").read_text(encoding="utf-8"),
         apply_default_css=False,
         words={kind: list(several) for kind, several in words.items()},

@@ -7,6 +7,7 @@ clicked. A link among the results becomes the page's address.
 import json
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 
 import numpy as np
 
@@ -15,42 +16,18 @@ from genlab.names import require
 
 gr = require("gradio", extra="apps")
 
-STYLE = """
-.gl-nearest h3 { font-size: 16px; line-height: 24px; font-weight: 600; margin: 12px 0 8px; }
-.gl-found { display: grid; grid-template-columns: repeat(auto-fill, minmax(128px, 1fr)); gap: 8px; }
-.gl-found button { font: inherit; color: inherit; background: none; border: 0; padding: 0; cursor: pointer; }
-.gl-found img { display: block; width: 100%; aspect-ratio: 1; }
-.gl-pixelated .gl-found img { image-rendering: pixelated; }
-.gl-found button[aria-pressed=true] img { outline: 3px solid var(--gl-accent); }
-.gl-found button[aria-pressed=true] span { font-weight: 600; color: var(--body-text-color); }
-.gl-found span { display: block; font: 14px/20px var(--font-mono); color: var(--body-text-color-subdued); }
-.gl-nearest ol { list-style: none; margin: 0; padding: 0; font-size: 15px; line-height: 22px; }
-.gl-nearest li { display: grid; grid-template-columns: 56px 44px 1fr; gap: 8px; align-items: center; padding: 2px 0; margin: 0; }
-.gl-nearest li i { height: 12px; background: var(--gl-accent); opacity: .55; justify-self: end; }
-.gl-nearest li b { font: 15px/22px var(--font-mono); }
-.gl-nearest li.gl-here { font-weight: 600; }
-.gl-nearest li.gl-here i { opacity: 1; }
-"""  # noqa: E501
-SCRIPT = """
-function relink() { // let the page's address lead back to what is shown
-  const text = element.querySelector("[data-link]")?.dataset.link;
-  if (!text) return;
-  const { names, values } = JSON.parse(text), url = new URL(location.href);
-  for (const name of names) url.searchParams.delete(name);
-  for (const [name, word] of Object.entries(values)) url.searchParams.set(name, word);
-  history.replaceState(history.state, "", url);
-}
-watch("value", relink);
-element.addEventListener("click", (event) => {
-  const button = event.target.closest("[data-index]");
-  if (button) trigger("select", { index: Number(button.dataset.index) });
-});
-"""
+HERE = Path(__file__).parent
 
 
 def nearest(value: str = "", **kwargs):
     """The component."""
-    return gr.HTML(value, css_template=STYLE, js_on_load=SCRIPT, apply_default_css=False, **kwargs)
+    return gr.HTML(
+        value,
+        css_template=(HERE / "nearest.css").read_text(encoding="utf-8"),
+        js_on_load=(HERE / "nearest.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        **kwargs,
+    )
 
 
 def found(

@@ -1,12 +1,14 @@
 // The drawing pad: a soft brush on a canvas of size x size pixels, shown large.
 const size = props.size, canvas = element.querySelector("canvas"), context = canvas.getContext("2d");
 canvas.width = canvas.height = size;
-let pixels = new Uint8ClampedArray(size * size), tool = "draw", last = null;
+let pixels = new Uint8ClampedArray(size * size), tool = "draw", last = null, cursor = [size / 2, size / 2], pointing = false;
 
 function show() {
   const image = context.createImageData(size, size);
   pixels.forEach((v, i) => image.data.set([v, v, v, 255], 4 * i));
   context.putImageData(image, 0, 0);
+  context.strokeStyle = "#e8590c";
+  if (pointing) context.strokeRect(cursor[0] - 1.5, cursor[1] - 1.5, 3, 3);
 }
 function load(value) {
   const bytes = String(value || "").match(/../g) || [];
@@ -36,10 +38,22 @@ function publish() {
 }
 canvas.addEventListener("pointerdown", (event) => {
   canvas.setPointerCapture(event.pointerId);
+  pointing = false;
   last = where(event);
   stroke(last, last);
   event.preventDefault();
 });
+canvas.addEventListener("keydown", (event) => {
+  const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+  if (!step && event.key !== " ") return;
+  event.preventDefault();
+  pointing = true;
+  const before = cursor;
+  if (step) cursor = cursor.map((v, k) => Math.min(Math.max(v + step[k], 0), size));
+  if (!step || event.shiftKey) stroke(before, cursor), publish();
+  show();
+});
+canvas.addEventListener("blur", () => ((pointing = false), show()));
 canvas.addEventListener("pointermove", (event) => {
   if (!last) return;
   const here = where(event);

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import math
 import re
 import zlib
 from pathlib import Path
@@ -13,10 +14,24 @@ from genlab.names import require
 gr = require("gradio", extra="apps")
 
 HERE = Path(__file__).parent
+DIGITS = {  # ours, as lines for `strokes`: no digit of MNIST is shipped
+    "0": [[(14 + 4.6 * math.sin(a), 14 - 8 * math.cos(a)) for a in np.linspace(0.3, 0.3 + 2 * math.pi, 17)]],
+    "1": [[(15, 5.5), (13, 22.5)]],
+    "2": [[(9, 9.5), (11, 6.5), (15, 5.5), (18, 8), (17.5, 11.5), (13, 17), (9, 21.5), (14, 21), (19, 21.5)]],
+    "3": [[(9, 7.5), (13, 5.5), (17, 7), (16.5, 10.5), (12.5, 13), (17, 15), (17.5, 19), (14, 22), (9, 20.5)]],
+    "4": [[(10, 5.5), (9, 13.5), (18, 13)], [(18, 7), (17, 22.5)]],
+    "5": [[(18, 6), (11.5, 6), (10.5, 12.5), (15, 12.5), (17.5, 16), (15.5, 21), (9.5, 21.5)]],
+    "6": [[(16, 5.5), (11.5, 11), (9.5, 17), (12, 21.5), (16.5, 20.5), (16.5, 16.5), (13, 14.5), (10, 17)]],
+    "7": [[(8.5, 7), (18.5, 7), (15.5, 14), (13, 22)]],
+    "8": [[(17, 7.5), (13.5, 5.5), (10.5, 8), (13, 12), (17, 16.5), (16, 21), (12, 22), (9.5, 19), (11.5, 15.5),
+           (16, 11.5), (17, 7.5)]],
+    "9": [[(17.5, 8.5), (14, 5.5), (10.5, 8), (11.5, 12.5), (15.5, 12.5), (17.5, 8.5), (16.5, 15), (15, 22.5)]],
+}  # fmt: skip
 
 TEMPLATE = """
 <div class="gl-pad">
-  <canvas role="img" aria-label="Drawing pad: draw with the pointer"></canvas>
+  <canvas role="application" tabindex="0"
+    aria-label="Drawing pad: draw with the pointer, or with shift and the arrow keys; space makes a dot"></canvas>
   <div>
     <button type="button" data-tool="draw" aria-pressed="true">Draw</button>
     <button type="button" data-tool="erase" aria-pressed="false">Erase</button>
@@ -80,3 +95,19 @@ def strokes(lines: list[list[tuple[float, float]]], size: int = 28, radius: floa
             distance = np.linalg.norm(grid - (a + along * (b - a)), axis=-1)
             image = np.maximum(image, np.clip(radius + 0.6 - distance, 0, 1))
     return image
+
+
+def handwritten(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """n digits in the pad's brush, each written a little otherwise, (n, 28, 28) in [0, 1], and which they are, (n,); of
+    every ten each digit once. The first ones are the same whatever n is."""
+    pictures, labels = [], []
+    for start in range(0, n, 10):
+        rng = np.random.default_rng([seed, start])
+        for digit in rng.permutation(10)[: n - start]:
+            angle, scale = rng.uniform(-0.17, 0.17), rng.uniform(0.88, 1.1)
+            turn = scale * np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+            shift = 14 + rng.uniform(-1.5, 1.5, 2)
+            lines = [[tuple(turn @ (np.array(point) - 14) + shift) for point in line] for line in DIGITS[str(digit)]]
+            pictures.append(strokes(lines, radius=rng.uniform(1.1, 1.8)))
+            labels.append(digit)
+    return np.array(pictures, np.float32).reshape(-1, 28, 28), np.array(labels, int)

@@ -19,26 +19,13 @@ LONGEST = 4_000  # characters of a sketch in a link: browsers and servers take n
 
 TEMPLATE = """
 <div class="gl-palette">
-  <canvas role="img" tabindex="0" aria-label="Sketch: paint with the pointer, or move by arrow keys and press space"></canvas>
+  <canvas role="application" tabindex="0"
+    aria-label="Sketch: paint with the pointer, or move by arrow keys and press space"></canvas>
   <div class="gl-swatches" role="group" aria-label="Colour of the brush"></div>
   <div class="gl-swatches gl-grounds" role="group" aria-label="Colour of the background"></div>
   <div class="gl-brushes" role="group" aria-label="Size of the brush"></div>
 </div>
-"""  # noqa: E501
-STYLE = """
-.gl-palette { display: flex; flex-direction: column; gap: 8px; max-width: 280px; }
-.gl-palette canvas { display: block; width: 100%; aspect-ratio: 1; image-rendering: pixelated; touch-action: none; cursor: crosshair;
-  background: repeating-conic-gradient(#8886 0 25%, transparent 0 50%) 0 0 / 16px 16px; border: 1px solid var(--border-color-primary); }
-.gl-swatches, .gl-brushes { display: flex; flex-wrap: wrap; gap: 4px; align-items: center; }
-.gl-swatches { gap: 3px !important; }
-.gl-swatches span { flex: none; width: 38px; font-size: 14px; line-height: 20px; color: var(--body-text-color-subdued); }
-.gl-swatches button { width: 21px; height: 21px; padding: 0; border: 1px solid rgba(128, 128, 128, .6); border-radius: 4px; cursor: pointer; }
-.gl-swatches button[aria-pressed=true] { outline: 2px solid var(--gl-accent); outline-offset: 1px; }
-.gl-brushes { gap: 4px 14px; }
-.gl-brushes button { font: inherit; font-size: 15px; background: none; border: 0; border-bottom: 2px solid transparent; padding: 0;
-  cursor: pointer; color: var(--body-text-color); }
-.gl-brushes button[aria-pressed=true] { border-color: var(--gl-accent); font-weight: 600; }
-"""  # noqa: E501
+"""
 
 
 def palette(
@@ -49,7 +36,7 @@ def palette(
     return gr.HTML(
         value,
         html_template=TEMPLATE,
-        css_template=STYLE,
+        css_template=(HERE / "palette.css").read_text(encoding="utf-8"),
         js_on_load=(HERE / "palette.js").read_text(encoding="utf-8"),
         apply_default_css=False,
         colours={name: list(rgb) for name, rgb in colours.items()},

@@ -59,7 +59,7 @@ def visit(browser, address):
 
         def at(*query, **look):
             page = opened(*query, **look)
-            page.get_by_role("button", name="New scenes").first.wait_for()
+            page.get_by_role("button", name="New pictures").first.wait_for()
             return page
 
         yield at
@@ -201,7 +201,7 @@ def test_a_cell_is_chosen_by_keys_and_its_picture_looked_at(visit):
     page.wait_for_url("**cell=1%2C1**")
     assert page.locator(".gl-matrix-say").inner_text().startswith("Picture 2 and")
     assert page.evaluate(CANVAS) != before
-    assert page.locator(".gl-now-column").first.inner_text().startswith("Scene 2:")
+    assert page.locator(".gl-now-column").first.inner_text().startswith("Picture 2:")
 
 
 @pytest.mark.browser
@@ -223,6 +223,39 @@ def test_pictures_of_ones_own_and_files_that_are_none(visit, tmp_path):
     page.get_by_text("60 files are too many: this page holds 48").wait_for()
     again(page, page.get_by_role("button", name="Remove them").click)
     assert len(numbers(page)) == 16
+
+
+@pytest.mark.browser
+def test_a_drawing_becomes_a_picture_in_colours_or_in_ink(visit):
+    page = visit()
+    finished(page)
+    page.get_by_role("button", name="Draw one").click()
+    page.get_by_role("button", name="Add the drawing").click()
+    page.get_by_text("Nothing is drawn yet").wait_for()
+    paint(page, ".gl-palette canvas")
+    again(page, page.get_by_role("button", name="Add the drawing").click)
+    page.wait_for_function("document.querySelectorAll('.gl-matrix [role=gridcell]').length === 20")
+    assert "drawing 1" in page.locator(".gl-matrix").inner_text()
+    again(page, page.get_by_role("button", name="read digits", exact=True).click)
+    page.wait_for_function("document.querySelectorAll('.gl-matrix [role=gridcell]').length === 110")
+    assert page.locator(".gl-palette canvas").is_hidden()
+    paint(page, ".gl-pad canvas")
+    again(page, page.get_by_role("button", name="Add the drawing").click)
+    page.wait_for_function("document.querySelectorAll('.gl-matrix [role=gridcell]').length === 120")
+    assert "scored by clip-mnist" in told(page)
+    again(page, page.get_by_role("button", name="captions", exact=True).first.click)
+    assert "scored by clip-scenes" in told(page), "the lesson on scenes is clip-scenes' again"
+
+
+def paint(page, canvas: str) -> None:
+    """A stroke down the middle."""
+    box = page.locator(canvas).bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"]
+    page.mouse.move(x, y + 0.2 * box["height"])
+    page.mouse.down()
+    page.mouse.move(x + 3, y + 0.5 * box["height"], steps=4)
+    page.mouse.move(x, y + 0.8 * box["height"], steps=4)
+    page.mouse.up()
 
 
 @pytest.mark.browser
@@ -271,12 +304,12 @@ def test_every_control_acts(visit, app):
     for name in ("other words", "captions", "3", "one never seen", "as in training"):
         radio = page.locator("label", has=page.get_by_role("radio", name=name, exact=True))
         again(page, radio.first.click)
-    slider = page.get_by_role("slider", name=re.compile("Scenes"))
+    slider = page.get_by_role("slider", name=re.compile("Pictures"))
     slider.focus()
     again(page, lambda: slider.press("ArrowRight"))
     assert "n=4" not in page.url and len(numbers(page)) == 16 and "things=3" in page.url
     old = page.url
-    again(page, page.get_by_role("button", name="New scenes").click)
+    again(page, page.get_by_role("button", name="New pictures").click)
     assert page.url != old and "seed=" in page.url
     for name in app.TRY:
         page.get_by_role("button", name=name, exact=True).click()
@@ -344,7 +377,7 @@ def test_a_model_of_open_clip_scores(app, folder):
     assert np.array(overlay["overlay"]["drops"]).shape == (8, 8) and not whole["pixelated"]
     assert whole["temperature"] == pytest.approx(1 / 14.285, rel=0.01)
     *_, found = app.search(setting(app, model=str(folder), view="nearest"), ui.Run())
-    assert "of 60 scenes" in found
+    assert "of 60 pictures" in found
 
 
 @pytest.mark.browser
@@ -369,7 +402,7 @@ def test_strangers_use_our_models_and_those_the_owner_names(app, monkeypatch):
     assert app.permitted("/some/folder") == "/some/folder"
     monkeypatch.setenv("GENLAB_PUBLIC", "1")
     for name in ("/etc", "user/clip", "ViT-B-32/openai", "../x"):
-        with pytest.raises(GenlabError, match="This page scores with clip-scenes, not with"):
+        with pytest.raises(GenlabError, match="This page scores with clip-scenes, clip-mnist, not with"):
             app.permitted(name)
     monkeypatch.setenv("GENLAB_CLIPS", "user/clip")
     assert app.permitted("user/clip") == "user/clip" and app.permitted("clip-scenes") == "clip-scenes"
@@ -464,7 +497,7 @@ def test_a_line_is_a_text(app):
 @pytest.mark.parametrize("seed", range(8))
 def test_traps_change_what_they_say_they_change(app, seed):
     some = scenes.sample(24, seed, most=3)
-    found = app.traps(some, seed)
+    found = app.world(app.CLIP).traps(some, seed)
     true = scenes.captions(some[:1])[0]
     assert found[0] == ("", true, []) and len({text for _, text, _ in found}) == len(found)
     for kind, text, mark in found[1:]:
@@ -474,7 +507,8 @@ def test_traps_change_what_they_say_they_change(app, seed):
         if kind != "exchanged":
             assert len(mark) == 1
         else:
-            assert sorted(set(words) - {"a", "an"}) == sorted(set(others) - {"a", "an"}) or "," in text
+            words, others = (set(t.replace(",", "").split()) - {"a", "an"} for t in (true, text))
+            assert words == others
     assert {"colour", "shape", "size", "field"} <= {kind for kind, *_ in found}
 
 
@@ -496,6 +530,29 @@ def test_what_matters_is_where_the_thing_is(app):
         at = some.centre[i, 0].numpy() * 8
         assert np.hypot(x + 0.5 - at[0], y + 0.5 - at[1]) < 2.6, text
         assert drops.max() > 0.02
+
+
+def test_digits_of_our_own_hand_are_read_by_clip_mnist(app):
+    labels, pictures = app.world(app.MNIST).sample(100, 3, "1", "any", 28)
+    assert sorted(labels[:10]) == list(range(10))
+    names, forms = app.NAMES, ["a handwritten {}", "the digit {}"]
+    g, f = app.told(app.MNIST, names, forms, ui.Run()), app.seen(app.MNIST, list(pictures), ui.Run())
+    right = ((f @ g.T).argmax(axis=1) == labels).mean()
+    assert right >= 0.9, right
+    on_paper = app.seen(app.MNIST, [255 - picture for picture in pictures[:10]], ui.Run())
+    assert np.allclose(on_paper, f[:10], atol=5e-3), "dark ink on light paper is read like light ink on black"
+    found = app.clip_zero_shot("digit:3:4", names, forms, model=app.MNIST)
+    assert found["best"] == names[(f[4] @ g.T).argmax()]
+
+
+def test_phrases_of_digits_name_them(app):
+    digits, labels = app.world(app.MNIST), np.arange(10)
+    assert digits.captions(labels) == [f"a handwritten {name}" for name in app.NAMES]
+    for y, text in zip(labels, digits.paraphrases(labels, 1), strict=True):
+        assert {app.NAMES[y], str(y)} & set(text.split())
+    (_, true, _), *wrong = digits.traps(labels[3:], 0)
+    assert true == "a handwritten three" and len({text for _, text, _ in wrong} - {true}) == 4
+    assert all(mark == [2] for _, _, mark in wrong)
 
 
 def test_the_cover_moves_over_the_whole_picture(app):
@@ -535,6 +592,8 @@ def test_unknown_words_are_told_with_near_ones(app):
         {"say": "wrong", "n": 1, "things": "3", "seed": 10},
         {"say": "own", "texts": "red\n'blue'", "templates": "a {} star\na {} heart", "turned": 0.5},
         {"uploads": [("mine.png", np.full((80, 80, 3), 99, np.uint8))]},
+        {"model": "clip-mnist", "n": 3, "say": "paraphrases"},
+        {"model": "clip-mnist", "n": 1, "say": "wrong", "uploads": [("dark.png", np.full((80, 80, 3), 9, np.uint8))]},
     ],
     ids=str,
 )
@@ -570,7 +629,7 @@ def test_a_link_holds_what_was_asked(app):
 def test_of_no_pictures_and_no_scenes_there_is_a_sentence(app):
     with pytest.raises(GenlabError, match="There is no picture"):
         shown(app, n=0, say="own", texts="a")
-    with pytest.raises(GenlabError, match="These texts are said of scenes"):
+    with pytest.raises(GenlabError, match="These texts are said of pictures made here"):
         shown(app, n=0)
 
 
