@@ -44,14 +44,14 @@ TRY = {  # the lesson in order; a knob that is not named goes back to its defaul
     "one word changed": {"prompt": PROMPT.replace("left of", "right of")},
     "never seen": {"prompt": "a large blue heart above a small red square, on a white field"},
     "not striped": {"prompt": "a large purple star in the middle, on a green field", "negative": "striped dotted"},
-    "an unknown word": {"prompt": "a large crimson circle left of a small blue square, on a yellow field"},
 }
 NOTICE = """
 ## What to notice
 - The picture is decided early: drag the scrubber. Field and places come first, then colours, textures last. The left
   grid is what the sampler holds, decoded as it is; the right one the picture that the network already sees in it.
-- A word marked ✗ is one the picture does not keep. Colours and shapes are seldom wrong; which thing is left of which
-  more often. Try "one word changed": same noise, one word.
+- A word marked ✗ is one the picture does not keep. Try "one word changed": same noise, one word, and the things change
+  places. Most often wrong are textures, the finest that a code can hold, and how many things there are. What comes true
+  how often stands below, measured.
 - At rho = 0 the sentence is only *told*. Guidance pushes away from pictures of anything (or of the negative prompt), so
   more words come true; much more of it, and pictures of one sentence become alike and harsh.
 - ◇ marks a colour and a shape never shown together in training. Both are known from elsewhere: is the pair?
@@ -387,6 +387,13 @@ VIEW = {WATCH: watch, SWEEP: sweep, SKETCH: from_sketch}
 # -- the texts that follow the stage -----------------------------------------------------------------------------------
 
 
+def mixed(view: str, rho: float, other: str) -> str:
+    """eps*, in words and numbers."""
+    if view == SWEEP:
+        return f"(1 + ρ) × told − ρ × {other}"
+    return f"{1 + rho:g} × told − {rho:g} × {other}" if rho else "as told"
+
+
 def equation(view: str, knobs: dict, sketch: str) -> str:
     rho, negative = knobs["guidance"], plain(knobs["negative"])
     start = "1000"
@@ -403,11 +410,9 @@ def equation(view: str, knobs: dict, sketch: str) -> str:
         "t": f'<span class="gl-now-t">0</span>, down from {start}',
         "y": plain(knobs["prompt"]),
         "y'": negative or "nothing",
-        r"\tau": CLIP,
+        r"\tau": f"a part of {LDM}",
         r"\rho": "**0, 1, 2, 4, 8**, a row each" if view == SWEEP else f"**{rho:g}**",
-        r"\epsilon^*": f"{1 + rho:g} × told − {rho:g} × {'the negative' if negative else 'untold'}"
-        if rho
-        else "as told",
+        r"\epsilon^*": mixed(view, rho, "the negative" if negative else "untold"),
         "D": CODEC,
         r"\hat{x}": "on the stage, right",
     }
@@ -470,12 +475,12 @@ def python(view: str, knobs: dict, sketch: str) -> str:
 
 
 def card() -> dict[tuple[str, str], list[tuple[float, float]]]:
-    """Per cent drawn right over rho by (kind, split), from the model's card; nothing until it is measured."""
+    """Per cent drawn right over rho by (kind, "seen" or "held out"), from the model's card; nothing until measured."""
     curves = {}
     for entry in ui.measured(LDM, "drawn right"):
         at = entry.get("settings", {})
-        if {"what", "rho"} <= at.keys():
-            curves.setdefault((at["what"], entry.get("split", "")), []).append((at["rho"], entry["value"]))
+        if {"what", "rho"} <= at.keys() and "things" not in at:
+            curves.setdefault((at["what"], at.get("pairs", "")), []).append((at["rho"], entry["value"]))
     return {key: sorted(curve) for key, curve in curves.items()}
 
 
@@ -483,10 +488,10 @@ def chart(points: list, rho: float) -> str:
     """What is drawn right over rho, a small chart a kind: the card's two curves, and this visitor's runs."""
     curves, minis = card(), []
     for kind in KINDS:
-        lines = {split: curves.get((kind, split), []) for split in ("train", "held_out")}
+        lines = {pairs: curves.get((kind, pairs), []) for pairs in ("seen", "held out")}
         runs = [(at, 100 * right[kind][0] / right[kind][1]) for at, right in points if kind in right]
         if runs or any(lines.values()):
-            minis.append(mini(kind, lines["train"], lines["held_out"], runs, rho))
+            minis.append(mini(kind, lines["seen"], lines["held out"], runs, rho))
     if not minis:
         body = "<p>Generate, and your run appears here.</p>"
     else:

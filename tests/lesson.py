@@ -1,4 +1,4 @@
-"""An app by itself, in a real browser: what the tests of each app begin with."""
+"""An app by itself, in a real browser: what the tests of each app begin with, and how they watch its film."""
 
 import importlib.util
 import sys
@@ -6,8 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
+import numpy as np
+
 from genlab import ui
 from genlab.names import root
+
+FILM = "[...document.querySelectorAll('.gl-film')].find(node => node.offsetParent)"
 
 
 def load(name: str) -> ModuleType:
@@ -51,3 +55,27 @@ def visitor(browser, address: str) -> Iterator[Callable]:
     for page in pages:
         page.close()
     assert troubles == []
+
+
+def finished(page) -> None:
+    """Wait until the film on the stage is whole: its scrubber has come."""
+    page.wait_for_function(
+        f"() => {{ const film = {FILM}; "
+        "return film && film.dataset.state === 'done' && !film.querySelector('.gl-bar').hidden }"
+    )
+
+
+def again(page, act: Callable[[], object]) -> None:
+    """Do something that starts a run, and wait for that run's end."""
+    page.evaluate("document.querySelectorAll('.gl-film').forEach(node => node.removeAttribute('data-state'))")
+    act()
+    finished(page)
+
+
+def shown(page) -> np.ndarray:
+    """The pictures of the film on the stage, (n, h * w, 4) bytes: red, green, blue and alpha."""
+    pixels = page.evaluate(
+        f"() => [...{FILM}.querySelectorAll('canvas')]"
+        ".map(c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data])"
+    )
+    return np.array(pixels, np.uint8).reshape(len(pixels), -1, 4)

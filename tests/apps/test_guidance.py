@@ -12,18 +12,10 @@ import pytest
 
 pytest.importorskip("gradio")
 
-from lesson import load, served, visitor
+from lesson import again, finished, load, served, shown, visitor
 
 from genlab import ui, viz
 
-NOW = (
-    "() => { const film = [...document.querySelectorAll('.gl-film')].find(node => node.offsetParent);"
-    " return film && film.dataset.state === 'done' && !film.querySelector('.gl-bar').hidden }"
-)
-PIXELS = (
-    "() => [...[...document.querySelectorAll('.gl-film')].find(node => node.offsetParent).querySelectorAll('canvas')]"
-    ".map(c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data].filter((_, i) => i % 4 === 0))"
-)
 SMALL = "steps=5&n=2"  # two pictures in five steps: what is tested is the page
 
 
@@ -52,22 +44,6 @@ def visit(browser, address):
         yield at
 
 
-def finished(page) -> None:
-    page.wait_for_function(NOW)
-
-
-def again(page, act) -> None:
-    """Do something that starts a run, and wait for that run's end."""
-    page.evaluate("document.querySelectorAll('.gl-film').forEach(node => node.removeAttribute('data-state'))")
-    act()
-    finished(page)
-
-
-def shown(page) -> np.ndarray:
-    """The pictures on the stage, (n, h * w) bytes."""
-    return np.array(page.evaluate(PIXELS))
-
-
 def open_tab(page, name: str) -> None:
     page.get_by_role("tab", name=name, exact=True).click()
 
@@ -79,7 +55,7 @@ def open_tab(page, name: str) -> None:
 def test_a_finished_picture_is_there_without_a_click(visit):
     page = visit()
     finished(page)
-    pictures = shown(page)
+    pictures = shown(page)[..., 0]
     assert len(pictures) == 40, "x_t beside x_0 of twenty digits"
     assert all(p.max() > 200 and p.mean() < 100 for p in pictures), "ink on paper in each"
     alt = page.locator(".gl-grid").first.get_attribute("aria-label")
@@ -276,7 +252,7 @@ def test_a_drawing_is_kept_and_finished(visit, app):
     page.mouse.down()
     page.mouse.move(x + 18 * unit, y + 8 * unit, steps=4)
     again(page, page.mouse.up)
-    pictures = shown(page).reshape(2, 28, 28)
+    pictures = shown(page)[..., 0].reshape(2, 28, 28)
     assert (pictures[:, 7:9, 9:17] > 200).all(), "the stroke is there"
     assert "ink=" in page.url
     other = visit(page.url.split("?")[1])
