@@ -9,14 +9,27 @@ from pathlib import Path
 
 from genlab.facts import commit, hardware
 
-NAMES = ("startup", "stream", "sampling", "unet", "body", "fitting", "dragging", "scenes", "vae", "clip")
+NAMES = (
+    "startup",
+    "stream",
+    "sampling",
+    "unet",
+    "body",
+    "fitting",
+    "dragging",
+    "scenes",
+    "vae",
+    "clip",
+    "disentangle",
+    "latent",
+)
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*NAMES, []], help="which; all if none is named")
-    parser.add_argument("--seconds", type=float, default=300, help="training time of each side (unet)")
+    parser.add_argument("--seconds", type=float, default=300, help="training time of each side (unet, latent)")
     parser.add_argument("--repeats", type=int, default=5, help="pairs of timed runs")
     options = parser.parse_args()
     sections = dict(_kept())

@@ -4,21 +4,18 @@ Both stand in the same DDPM (same data, noise, labels, v-prediction, optimiser, 
 of a few seconds, so that only the network differs and a busy machine slows both.
 """
 
-import copy
-import itertools
-import time
 from statistics import median
 
 import torch
-from torch import nn
 
 import genlab
+from benchmarks.sides import Side, in_turns
 from benchmarks.timing import paired, ratio, table
 from genlab.data import mnist
 from genlab.metrics import agreement, frechet_distance
 from genlab.models.diffusion import DDPM
 from genlab.recipes.ddpm_mnist import RECIPE
-from genlab.train import batch_at, batch_index, stream, update_average, validate
+from genlab.train import validate
 
 # The layout of diffusers' own examples, thinned to our number of parameters.
 PEER = {
@@ -31,7 +28,6 @@ PEER = {
     "up_block_types": ("AttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
     "norm_num_groups": 8,
 }
-TURN = 5.0  # seconds of training before the other side has its turn
 
 
 class Peer(DDPM):
@@ -49,59 +45,28 @@ class Peer(DDPM):
         return self.net(x_t.to(self.dtype), t, label).sample.float()
 
 
-class Side:
-    """One of the two: a model, its optimiser, its average, and its clock."""
-
-    def __init__(self, cls, data):
-        torch.manual_seed(0)
-        self.model = cls(RECIPE.config).to(memory_format=torch.channels_last)
-        self.average = copy.deepcopy(self.model).eval()
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), RECIPE.lr, weight_decay=0.0)
-        self.data, self.seconds, self.step = data, 0.0, 0
-
-    def train_for(self, seconds: float) -> None:
-        end = time.perf_counter() + seconds
-        start = time.perf_counter()
-        while time.perf_counter() < end:
-            self.update()
-        self.seconds += time.perf_counter() - start
-
-    def update(self) -> None:
-        torch.manual_seed(stream(0, self.step, 0))
-        count = len(self.data["label"])
-        batch = batch_at(self.data, batch_index(0, self.step, RECIPE.batch_size, count))
-        for group in self.optimizer.param_groups:
-            group["lr"] = RECIPE.lr * min(1.0, (self.step + 1) / 100)
-        with torch.autocast("cpu", torch.bfloat16):
-            loss, _ = self.model.loss(batch)
-        self.optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), RECIPE.clip)
-        self.optimizer.step()
-        update_average(self.average, self.model, min(0.998, (1 + self.step) / (10 + self.step)))
-        self.step += 1
+def side(cls: type[DDPM], data: dict) -> Side:
+    torch.manual_seed(0)
+    return Side(cls(RECIPE.config), RECIPE, data)
 
 
 def run(options) -> str:
     splits, test = mnist.splits(), mnist.load("test")
     judge = genlab.from_pretrained("cnn-mnist")
-    sides = {"ours": Side(DDPM, splits["train"]), "UNet2DModel": Side(Peer, splits["train"])}
+    sides = {"ours": side(DDPM, splits["train"]), "UNet2DModel": side(Peer, splits["train"])}
 
     x, t, y = torch.randn(128, 1, 28, 28), torch.randint(1, 1000, (128,)), torch.arange(128) % 10
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        forward = paired(*(lambda m=side.model: m.output(x, t, y) for side in sides.values()), options.repeats)
-    update = paired(*(side.update for side in sides.values()), options.repeats)
+        forward = paired(*(lambda m=one.model: m.output(x, t, y) for one in sides.values()), options.repeats)
+    update = paired(*(one.update for one in sides.values()), options.repeats)
 
-    for side in itertools.cycle(sides.values()):
-        if all(s.seconds >= options.seconds for s in sides.values()):
-            break
-        side.train_for(TURN)
+    in_turns(list(sides.values()), options.seconds)
 
     label = torch.arange(2_000) % 10
     real = test["image"].float() / 255
     rows = []
-    for name, side in sides.items():
-        model = side.average
+    for name, one in sides.items():
+        model = one.average
         generator = torch.Generator().manual_seed(0)
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
             knobs = {"guidance": 1.0, "steps": 20, "sampler": "dpm++", "generator": generator}
@@ -116,7 +81,7 @@ def run(options) -> str:
                 f"{sum(p.numel() for p in model.parameters()):,}",
                 f"{128 / median(forward[0] if name == 'ours' else forward[1]):.0f}",
                 f"{128 / median(update[0] if name == 'ours' else update[1]):.0f}",
-                f"{side.step:,}",
+                f"{one.step:,}",
                 f"{mse:.4f}",
                 f"{frechet_distance(*see):.2f}",
                 f"{100 * right:.1f} %",

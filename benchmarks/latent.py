@@ -1,0 +1,57 @@
+"""Diffusion of codes against diffusion of pixels: the same data, sentences, text tower, samplers and seconds of
+training; what a picture takes, and how good it is by then.
+
+The denoiser of pixels has one level more, of half the channels, so that both come down to the same smallest map.
+"""
+
+from dataclasses import replace
+from statistics import median
+
+import torch
+
+from benchmarks.sides import Side, in_turns
+from benchmarks.timing import paired, ratio, table
+from genlab.core import from_pretrained
+from genlab.data import scenes
+from genlab.metrics import frechet_distance
+from genlab.models.diffusion import LatentDiffusion
+from genlab.recipes import _asked, _scenes
+from genlab.recipes.ldm_scenes import CONFIG, RECIPE
+
+PIXELS = replace(CONFIG, codec="", scale=1.0, patch=4, widths=(64, *CONFIG.widths), attention=(1, 2))
+HOW = {"steps": 30, "guidance": 2.0}
+PICTURES = 500
+
+
+def run(options) -> str:
+    data = _scenes.numbers()
+    sides = {}
+    for name, config in {"codes": CONFIG, "pixels": PIXELS}.items():
+        torch.manual_seed(0)
+        sides[name] = Side(LatentDiffusion(config), RECIPE, data)
+    in_turns(list(sides.values()), options.seconds)
+
+    asked = scenes.sample(PICTURES, _scenes.TEST_SEED + 6)
+    prompts = scenes.captions(asked)
+
+    def drawn(name: str, some: list[str]) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(0)
+        with torch.autocast("cpu", torch.bfloat16):
+            return sides[name].average.sample(prompts=some, generator=generator, **HOW).float()
+
+    times = dict(zip(sides, paired(*(lambda n=n: drawn(n, prompts[:16]) for n in sides), options.repeats), strict=True))
+    reader = from_pretrained("reader-scenes")
+    true = reader.features(_scenes.pictures(scenes.sample(2_000, _scenes.TEST_SEED + 7)))
+    rows = []
+    for name, side in sides.items():
+        image = torch.cat([drawn(name, prompts[i : i + 50]) for i in range(0, PICTURES, 50)])
+        right = _asked.compare(asked, *reader.read(image))
+        shares = [f"{100 * right[what].float().mean():.0f} %" for what in ("field", "count", "colour", "shape")]
+        size = f"{sum(p.numel() for p in side.model.parameters()):,}"
+        fid = f"{frechet_distance(true, reader.features(image)):.0f}"
+        rows.append([name, size, f"{side.step:,}", fid, *shares, f"{1000 * median(times[name]) / 16:.0f} ms"])
+    head = ["diffusion of", "parameters", f"steps in {options.seconds:.0f} s", "FID (reader)", "field right", "count"]
+    head += ["colour", "shape", "a picture takes"]
+    slower = ratio(times["pixels"], times["codes"])
+    note = f"A picture of pixels takes {slower} times as long (30 steps, rho = 2, 16 at once)."
+    return table(head, rows) + f"\n\n{note}"
