@@ -13,7 +13,7 @@ from genlab.recipes import _scenes
 from genlab.train import Batch, Recipe
 from genlab.words import tokens
 
-CONFIG = CLIPConfig(words=scenes.vocabulary(), features=256)
+CONFIG = CLIPConfig(words=scenes.vocabulary(), features=256)  # room for each thing with its place
 CANDIDATES = 1_000  # of retrieval
 
 
