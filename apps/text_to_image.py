@@ -55,8 +55,8 @@ NOTICE = """
 - At rho = 0 the sentence is only *told*. Guidance pushes away from pictures of anything (or of the negative prompt), so
   more words come true; much more of it, and pictures of one sentence become alike and harsh.
 - ◇ marks a colour and a shape never shown together in training. Both are known from elsewhere: is the pair?
-- CLIPScore and the reader disagree. The score likes any picture that has the words; the reader, which never saw a
-  sentence, says what is where.
+- Two judges: CLIPScore says in one number how well picture and sentence fit; the reader, which never saw a sentence,
+  says what is where.
 - An unknown word is drawn as if it were some word or none: the text tower has one vector for all it cannot read.
 """
 PANELS = ("zₜ, decoded: what the sampler holds", "x̂: the picture the network sees in it")
