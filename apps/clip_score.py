@@ -104,6 +104,8 @@ ARRIVAL = Path(__file__).parent / "pictures" / "clip_score.json"  # written by `
 def permitted(model) -> str:
     """The model's name if this visitor may use it: ours always; others' at home, or where the page's owner names them.
     Raises GenlabError."""
+    if not isinstance(model, str | None):
+        raise GenlabError(f"A model is called by its name, as {CLIP!r}, not by a {type(model).__name__}.")
     name, allowed = limits.text(model, 300) or CLIP, limits.allowed_pipelines(limits.CLIPS)
     if name not in MODELS and allowed is not None and name not in allowed:
         raise GenlabError(f"This page scores with {', '.join([*MODELS, *allowed])}, not with {name!r}.")
@@ -122,7 +124,7 @@ def plural(word: str) -> str:
 def lines(text, most: int, what: str) -> list[str]:
     """The lines that somebody typed, or the strings that somebody sent. Raises GenlabError: too many, too long."""
     found = text.splitlines() if isinstance(text, str) else [x for x in text or () if isinstance(x, str)]
-    found = [line.strip() for line in found if line.strip()]
+    found = [clean for line in found if (clean := limits.CONTROLS.sub(" ", line).strip())]
     if len(found) > most:
         raise GenlabError(f"{len(found):,} {plural(what)} are too many at once: {most} are the most.")
     long = next((number for number, line in enumerate(found, 1) if len(line) > LONGEST), None)
@@ -996,7 +998,8 @@ def answered(work: Callable[[ui.Run], dict | tuple]):
 
 def sent(texts, most: int, what: str) -> list[str]:
     """A list of strings that somebody sent, none empty. Raises GenlabError."""
-    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) and text.strip() for text in texts):
+    kept = [isinstance(text, str) and limits.CONTROLS.sub(" ", text).strip() for text in texts or ()]
+    if not isinstance(texts, list) or not texts or not all(kept):
         raise GenlabError(f"{plural(what)} are a list of strings, one or more, none of them empty.")
     return lines(texts, most, what)
 
@@ -1084,6 +1087,8 @@ def clip_zero_shot(
 
     def work(run):
         picture, names = sent_image(image), sent(classes, TEXTS, "class")
+        if len(set(names)) < len(names):
+            raise GenlabError("Each class can be there once: two of these are alike.")
         forms = templates_of(sent(templates, TEMPLATES, "template")) if templates else [PLAIN]
         name = model_of(model, run)
         tau = tau_of(temperature) or float(loaded(name).temperature)

@@ -155,12 +155,15 @@ def run_sample(arguments: argparse.Namespace) -> None:
         raise GenlabError("the device meta holds no numbers, so nothing can be drawn on it: leave --device out")
     if not isinstance(model, Sampler):
         raise GenlabError(f"{arguments.name} is a {type(model).__name__}, which draws no samples: genlab list")
-    asked = {knob: getattr(arguments, knob) for knob in ("label", "guidance", "steps", "sampler", "eta")}
+    asked = {knob: getattr(arguments, knob) for knob in ("label", "prompts", "guidance", "steps", "sampler", "eta")}
     knobs = {knob: setting for knob, setting in asked.items() if setting is not None}
-    unknown = knobs.keys() - signature(model.sample_steps).parameters.keys()
+    takes = signature(model.sample_steps).parameters.keys()
+    unknown = knobs.keys() - takes
     if unknown:
-        raise GenlabError(f"{arguments.name} has no --{sorted(unknown)[0]}")
-    if knobs.get("guidance") and "label" not in knobs:
+        raise GenlabError(f"{arguments.name} has no --{sorted(unknown)[0].removesuffix('s')}")
+    if "prompts" in takes and "prompts" not in knobs:
+        raise GenlabError(f'{arguments.name} draws what it is told: add --prompt "..."')
+    if knobs.get("guidance") and "label" in takes and "label" not in knobs:
         raise GenlabError("--guidance leads towards a class, so without --label it has no effect: add, say, --label 7")
     if "label" in knobs:
         knobs["label"] = [knobs["label"][i % len(knobs["label"])] for i in range(arguments.n)]
@@ -189,6 +192,7 @@ def add_sample(add: Add) -> None:
     add("--out", type=Path, required=True, metavar="FILE.png", help="the picture to write")
     add("-n", type=_count, default=16, help="how many samples (default: %(default)s)")
     add("--label", type=_labels, help="a class, or several as 0,1,2, taken in turn")
+    add("--prompt", dest="prompts", help="the sentence to draw")
     add("--guidance", type=_number, help="rho of classifier-free guidance; 0 is none, diffusers' scale is 1 + rho")
     add("--steps", type=_count, help="denoising steps")
     add("--sampler", help="ddim, ddpm, dpm++ or unipc")

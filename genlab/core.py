@@ -256,6 +256,8 @@ def _fetch(name: str | Path, revision: str | None) -> Path:
 @torch.inference_mode(False)  # whatever mode the caller is in: the weights outlive it
 def _load(cls: type[M], values: dict, folder: Path, device, dtype) -> M:
     _check_device(device)
+    if dtype not in (None, torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        raise LoadError(f"models compute in float16, bfloat16, float32 or float64, not in {dtype}")
     config_file = part(folder, CONFIG)
     weights = Weights(folder)
     size = sum(map(math.prod, weights.shapes.values()))

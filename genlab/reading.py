@@ -187,4 +187,4 @@ def _as_type(value, hint, key: str):
         raise TypeError(f"{key} is {value}, not a finite number")
     if isinstance(hint, type) and type(value) is hint:
         return value
-    raise TypeError(f"{key} is {value!r}, which is no {getattr(hint, '__name__', hint)}")
+    raise TypeError(f"{key} is {value!r:.100}, which is no {getattr(hint, '__name__', hint)}")

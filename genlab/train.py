@@ -161,7 +161,10 @@ def train(
             "set batch_size and shards to multiples of the number of processes"
         )
     torch.manual_seed(recipe.seed)
-    model = recipe.model(recipe.config) if init is None else _initial(recipe, init)
+    try:
+        model = recipe.model(recipe.config) if init is None else _initial(recipe, init)
+    except ValueError as error:  # parts that a config names and that do not fit
+        raise TrainError(f"{recipe.name}: {error}") from error
     with contextlib.ExitStack() as held:
         try:
             free = not accelerator.is_main_process or held.enter_context(alone(run))

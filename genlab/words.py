@@ -1,7 +1,8 @@
 """Words as numbers: a word-level tokenizer of the library `tokenizers`, made from the list of words in a config."""
 
 import functools
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 
 import torch
 from jaxtyping import Int
@@ -16,7 +17,7 @@ SPECIAL = ("[PAD]", "[UNK]", "[END]")
 
 def check_words(words: Sequence[str]) -> None:
     """Raises ValueError for a list that makes no tokenizer."""
-    if len(set(words)) < len(words) or any(word != word.lower() or not word for word in words):
+    if len(set(words)) < len(words) or any(word != word.lower() or not word for word in strings(words, "words")):
         raise ValueError("words are lower case and each there once")
 
 
@@ -36,16 +37,27 @@ def tokenizer(words: tuple[str, ...], context: int):
     return made
 
 
-def tokens(texts: Sequence[str], words: tuple[str, ...], context: int) -> Int[Tensor, "B L"]:
+def strings(texts, what: str = "texts") -> list[str]:
+    """The texts as a list. Raises ValueError for what is none, and for halves of characters, which nobody can read."""
+    texts = list(texts) if isinstance(texts, Iterable) and not isinstance(texts, str) else [None]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"{what} are a list of strings")
+    broken = next((text for text in texts if re.search("[\ud800-\udfff]", text)), None)
+    if broken is not None:
+        raise ValueError(f"{what} are Unicode, and {broken[:80]!r} holds half a character")
+    return texts
+
+
+def tokens(texts: Iterable[str], words: tuple[str, ...], context: int) -> Int[Tensor, "B L"]:
     """Numbers of words, PAD behind the end. Raises ValueError for what is no list of texts."""
-    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-        raise ValueError("texts are a list of strings")
-    found = [encoding.ids for encoding in tokenizer(words, context).encode_batch(list(texts))]
+    texts = strings(texts)
+    found = [encoding.ids for encoding in tokenizer(words, context).encode_batch(texts)]
     return torch.tensor(found, dtype=torch.long).view(len(found), -1 if found else 0)
 
 
 def unknown(text: str, words: tuple[str, ...]) -> list[str]:
-    """The words of a text that are not in the list, each once, as they are written."""
+    """The words of a text that are not in the list, each once, as they are written. Raises ValueError."""
+    (text,) = strings([text])
     found = tokenizer(words, 1 << 20).encode(text)
     strange = [text[a:b] for number, (a, b) in zip(found.ids, found.offsets, strict=True) if number == UNKNOWN]
     return list(dict.fromkeys(strange))

@@ -13,6 +13,7 @@ has one in each scene, and asks whether a model puts together what it knows from
 """
 
 import math
+import numbers
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -57,7 +58,7 @@ class Scenes:
 
     def __getitem__(self, rows) -> "Scenes":
         """Some of them: a slice, a list of indices or a mask; or one, which still is Scenes."""
-        rows = [rows] if isinstance(rows, int) else rows
+        rows = [int(rows)] if isinstance(rows, numbers.Integral) else rows
         return Scenes(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
     @property
@@ -97,10 +98,12 @@ def sample(n: int, seed: int | torch.Generator = 0, *, split: str = "train", mos
     """
     if split not in SPLITS:
         raise ValueError(f"scenes have the splits {', '.join(SPLITS)}, not {split!r}")
-    if not 1 <= most <= MOST:
-        raise ValueError(f"a scene has 1 to {MOST} things, not {most}")
-    if not isinstance(n, int) or n < 0:
+    if most not in range(1, MOST + 1):
+        raise ValueError(f"a scene has 1 to {MOST} things, not {most!r}")
+    if not isinstance(n, int) or isinstance(n, bool) or n < 0:
         raise ValueError(f"a number of scenes is whole and not negative: {n!r}")
+    if not isinstance(seed, int | torch.Generator):
+        raise ValueError(f"a seed is a whole number or a torch.Generator, not {seed!r}")
     rng = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
 
     def among(k: int, *shape: int) -> Tensor:

@@ -37,10 +37,17 @@ def check_codec(
 def check_pictures(x: Tensor, channels: int, image_size: int) -> None:
     """Raises ValueError for what would be taken for other pictures than it is."""
     shape = (channels, image_size, image_size)
+    if not isinstance(x, Tensor):
+        raise ValueError(f"pictures are a tensor (B, {', '.join(map(str, shape))}), not a {type(x).__name__}")
     if x.ndim != 4 or x.shape[1:] != shape:
         raise ValueError(f"pictures are (B, {', '.join(map(str, shape))}), not {tuple(x.shape)}")
     if not x.is_floating_point():
         raise ValueError(f"pictures are numbers in [0, 1], not {x.dtype}: bytes are divided by 255")
+    if not len(x):
+        return
+    low, high = x.detach().aminmax()
+    if not (low >= -1e-2 and high <= 1 + 1e-2):  # so written, it refuses NaN
+        raise ValueError(f"pictures are numbers in [0, 1], not {low:.3g} to {high:.3g}: bytes are divided by 255")
 
 
 def code_shape(image_size: int, latents: int, body: str, widths: tuple[int, ...], patch: int) -> tuple[int, ...]:

@@ -6,5 +6,5 @@ RECIPE = _factors.recipe(
     name="beta-vae-scenes",
     # 0.1 in the paper's measure, beta x numbers / pixel values; at 100 nothing but the field is worth its nats
     beta=30.0,
-    summary="One thing on a field by ten numbers, each dear, so that few mean the same: a beta-VAE, for its traversals.",
+    summary="One thing on a field by ten numbers, each nat of them dear: a beta-VAE, for its traversals.",
 )

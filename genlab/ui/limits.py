@@ -13,7 +13,7 @@ from genlab.names import GenlabError
 PUBLIC = "GENLAB_PUBLIC"  # "1" or "0": the visitors are strangers or not; unset: they are on a Space
 PIPELINES = "GENLAB_PIPELINES"  # Hub ids, separated by commas, that strangers may run in the pipeline tab
 CLIPS = "GENLAB_CLIPS"  # likewise, of models that score pictures and texts
-CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")  # and halves of characters
 
 
 @dataclass(frozen=True)

@@ -64,11 +64,15 @@ def read_picture(source: str | Path | bytes, name: str = "", side: int = 336) ->
         if image.mode.startswith("I;16"):  # which Pillow would cut off at 255
             image = image_module.fromarray((np.asarray(image) // 256).astype(np.uint8))
         clear = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
-        if clear:
-            image = image.convert("RGBA")
-            image = image_module.alpha_composite(image_module.new("RGBA", image.size, "white"), image)
         side = min(side, *image.size)
-        return np.asarray(ops.fit(image.convert("RGB"), (side, side), image_module.Resampling.BICUBIC))
+        if (factor := min(image.size) // (2 * side)) > 1:  # few pixels first: all that follows touches each of them
+            small = tuple(length // factor for length in image.size)
+            image = image.resize(small) if image.mode in ("1", "P", "PA") else image.reduce(factor)
+        image = image.convert("RGBA" if clear else "RGB")
+        image = ops.fit(image, (side, side), image_module.Resampling.BICUBIC)
+        if clear:
+            image = image_module.alpha_composite(image_module.new("RGBA", image.size, "white"), image)
+        return np.asarray(image.convert("RGB"))
     except GenlabError:
         raise
     except image_module.DecompressionBombError as error:  # so large that Pillow does not even open it

@@ -52,6 +52,25 @@ def test_the_loss_is_the_mean_over_rows_and_columns():
         assert loss.item() == pytest.approx((rows + columns) / 10, rel=1e-5)
 
 
+def test_what_is_no_picture_and_no_class_is_refused(model):
+    x = pictures()
+    for wrong in (255 * x, x * float("nan")):
+        with pytest.raises(ValueError, match="picture"):
+            model.score(wrong, TEXTS)
+    for classes, templates in (
+        ("red", ["{}"]),
+        (["red"], ["{} {}"]),
+        (["red"], ["{} {y}"]),
+        (["red"], "{}"),
+        ([], ["{}"]),
+    ):
+        with pytest.raises(ValueError, match="classes|templates"):
+            model.classifier(classes, templates)
+    for temperature in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="temperature is positive"):
+            model.zero_shot(x, ["red", "blue"], temperature=temperature)
+
+
 def test_words_become_numbers_and_back(model):
     assert model.tokens(["A red,blue  CIRCLE"]).tolist() == [[3, 4, 8, 5, 6, 2]]
     assert model.tokens(TEXTS).shape == (4, 8) and model.tokens([]).shape == (0, 0)

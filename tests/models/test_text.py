@@ -1,10 +1,12 @@
-"""The text tower: rotary attention against its definition in complex numbers, padding that changes nothing."""
+"""Words as numbers, and the text tower: rotary attention against its definition in complex numbers, padding that
+changes nothing."""
 
 import pytest
 import torch
 
 from genlab.nn.attention import rotated
 from genlab.nn.text import TextTower, check_tower
+from genlab.words import check_words, strings, tokens, unknown
 
 
 def test_rotary_is_multiplication_by_unit_complex_numbers_and_products_depend_on_distance_alone():
@@ -36,3 +38,17 @@ def test_words_are_read_alike_whatever_is_padded_behind_them_and_order_matters()
 def test_sizes_that_make_no_tower_are_refused(sizes):
     with pytest.raises(ValueError, match="width is a multiple of 2 heads"):
         check_tower(*sizes)
+
+
+def test_texts_are_any_iterable_of_whole_strings():
+    words, texts = ("a", "red"), ["a red", "red"]
+    assert torch.equal(tokens(iter(texts), words, 8), tokens(texts, words, 8)) and strings(map(str, texts)) == texts
+    for wrong in ("red", None, 7, [1], [None]):
+        with pytest.raises(ValueError, match="texts are a list of strings"):
+            strings(wrong)
+    for broken in (lambda: tokens(["\ud800"], words, 8), lambda: unknown("a \udfff", words)):
+        with pytest.raises(ValueError, match="half a character"):
+            broken()
+    for wrong in (("A",), ("a", "a"), ("",), ("\ud800",)):
+        with pytest.raises(ValueError, match="words are"):
+            check_words(wrong)

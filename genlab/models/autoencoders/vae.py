@@ -1,6 +1,7 @@
 """The variational autoencoder: codes are distributions, near enough to a known one that codes can be drawn from it."""
 
 import math
+import numbers
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -185,8 +186,8 @@ class VAE(Model):
         """log p(x) from below, nats per picture: the bound with so many samples, `at_once` codes decoded at a time (by
         default about three million pixels). 5,000 samples are what papers report. Raises ValueError."""
         at_once = max(1, 3_000_000 // max(1, x[:1].numel())) if at_once is None else at_once
-        if importance_samples < 1 or at_once < 1:
-            raise ValueError("importance_samples and at_once are positive")
+        if not all(isinstance(k, numbers.Integral) and k >= 1 for k in (importance_samples, at_once)):
+            raise ValueError("importance_samples and at_once are whole and positive")
         out = []
         for some in x.split(max(1, at_once // importance_samples)):
             total, left = torch.full((len(some),), -math.inf, device=x.device), importance_samples
@@ -230,6 +231,7 @@ class VAE(Model):
         ValueError where codes are maps."""
         if z.shape != self.code_shape or z.ndim != 1:
             raise ValueError(f"a traversal takes one code of {self.config.latents} numbers, and codes that are no maps")
+        z = z.to(self.dtype)
         codes = z.repeat(len(z), len(values), 1)
         number = torch.arange(len(z))
         codes[number, :, number] = values.to(z)

@@ -4,8 +4,8 @@ The codec (a VAE whose codes are maps) is a pretrained model of its own, which t
 those of the denoiser and of its text tower. With no codec the same denoiser works on pixels, to compare with.
 """
 
-import math
 import numbers
+import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ from genlab.core import Law, Model, find_class
 from genlab.models.diffusion.guidance import ClassifierFreeGuidance
 from genlab.models.diffusion.samplers import Inpaint, Step, sampler_steps
 from genlab.models.diffusion.schedule import NoiseSchedule, check_schedule
+from genlab.names import root
 from genlab.nn.embeddings import sinusoidal
 from genlab.nn.text import PAD, TextTower, check_tower
 from genlab.nn.unet import UNet, Words, check_encoder
@@ -86,8 +87,8 @@ class LatentDiffusionConfig:
     def __post_init__(self):
         check_schedule(self.schedule, self.timesteps)
         check_encoder(self.image_size, self.channels, self.widths, self.blocks, self.patch, self.embedding)
-        if not (0 < self.scale < math.inf and 0 < self.bound < math.inf and 0 <= self.drop_text < 1):
-            raise ValueError("scale and bound are positive, and drop_text lies in [0, 1)")
+        if not (1e-3 <= self.scale <= 1e3 and 1e-3 <= self.bound <= 1e3 and 0 <= self.drop_text < 1):
+            raise ValueError("scale and bound lie in 0.001..1000, and drop_text lies in [0, 1)")
         check_words(self.words)
         check_tower(self.context, self.text_width, self.text_heads, self.text_layers)
         if not self.attention or not all(0 <= level < len(self.widths) for level in self.attention):
@@ -193,7 +194,7 @@ class LatentDiffusion(Model):
         n: int | None = None,
         *,
         prompts: str | Sequence[str] = "",
-        negative_prompts: str | Sequence[str] = "",
+        negative_prompts: str | Sequence[str] | None = None,
         guidance: float = 2.0,
         steps: int = 30,
         sampler: str = "ddim",
@@ -222,7 +223,7 @@ class LatentDiffusion(Model):
             raise ValueError(
                 f"prompts are one sentence for all n pictures or one for each, not {len(prompts)} for {n!r}"
             )
-        against = [negative_prompts] * n if isinstance(negative_prompts, str) else list(negative_prompts)
+        against = [negative_prompts or ""] * n if isinstance(negative_prompts, str | None) else list(negative_prompts)
         if len(against) != n:
             raise ValueError(f"negative_prompts are one for all pictures or one for each, not {len(against)} for {n}")
         if not (_is_whole(resample) and resample >= 1):
@@ -306,7 +307,11 @@ class _Told:
 
 
 def _frozen(family: str, kind: str, name: str) -> Model:
-    """The pretrained model of that name, which is of this class. Raises LoadError."""
+    """The pretrained model of that name, which is of this class; genlab's own where it brings one, whatever lies in the
+    present folder. Raises LoadError."""
+    bundled = root() / "model_cards" / name
+    if re.fullmatch(r"[\w-]+", name) and bundled.is_dir():
+        name = bundled
     return find_class(family, kind).from_pretrained(name, dtype=torch.float32).requires_grad_(False)
 
 

@@ -1,11 +1,14 @@
 """How well do pictures and texts fit? What every CLIP answers, from features of length 1, whoever made them."""
 
+import math
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from genlab.words import strings
 
 Features = Float[Tensor, "N D"]
 
@@ -42,9 +45,11 @@ class Scoring:
     def classifier(self: TwoTowers, classes: Sequence[str], templates: Sequence[str] = ("{}",)) -> Float[Tensor, "K D"]:
         """A row a class: the mean of its features in each template ("a photo of a {}"), brought back to length 1.
         Raises ValueError for a template without a place for the class."""
-        if not classes or not templates or not all("{}" in template for template in templates):
+        classes, templates = strings(classes, "classes"), strings(templates, "templates")
+        places = all(text.count("{}") == 1 and not set("{}") & set(text.replace("{}", "")) for text in templates)
+        if not classes or not templates or not places:
             raise ValueError('zero-shot classes take a name each and templates with a place for it: "a photo of a {}"')
-        every = self.encode_text([template.format(name) for name in classes for template in templates])
+        every = self.encode_text([template.replace("{}", name) for name in classes for template in templates])
         mean = every.unflatten(0, (len(classes), len(templates))).mean(dim=1)
         return torch.nn.functional.normalize(mean, dim=1)
 
@@ -56,6 +61,9 @@ class Scoring:
         templates: Sequence[str] = ("{}",),
         temperature: float | None = None,
     ) -> Float[Tensor, "N K"]:
-        """p(class | picture) = softmax(cos / temperature) over the classes, the learned temperature by default."""
+        """p(class | picture) = softmax(cos / temperature) over the classes, the learned temperature by default. Raises
+        ValueError."""
+        if temperature is not None and not 1e-6 <= temperature < math.inf:
+            raise ValueError(f"temperature is positive and finite, not {temperature!r}")
         cosines = self.encode_image(images) @ self.classifier(classes, templates).T
         return (cosines / (self.temperature if temperature is None else temperature)).softmax(dim=1)
