@@ -257,7 +257,7 @@ def _fetch(name: str | Path, revision: str | None) -> Path:
 def _load(cls: type[M], values: dict, folder: Path, device, dtype) -> M:
     _check_device(device)
     if dtype not in (None, torch.float16, torch.bfloat16, torch.float32, torch.float64):
-        raise LoadError(f"models compute in float16, bfloat16, float32 or float64, not in {dtype}")
+        raise LoadError(f"models compute in float16, bfloat16, float32 or float64, not in dtype={dtype}")
     config_file = part(folder, CONFIG)
     weights = Weights(folder)
     size = sum(map(math.prod, weights.shapes.values()))
