@@ -1,7 +1,7 @@
 """Diffusion of codes against diffusion of pixels: the same data, sentences, text tower, samplers and seconds of
 training; what a picture takes, and how good it is by then.
 
-The denoiser of pixels has one level more, of half the channels, so that both come down to the same smallest map.
+The denoiser of pixels folds 2 x 2 of them and has one level more, of half the channels; its smallest map is 8 x 8.
 """
 
 from dataclasses import replace
@@ -18,7 +18,7 @@ from genlab.models.diffusion import LatentDiffusion
 from genlab.recipes import _asked, _scenes
 from genlab.recipes.ldm_scenes import CONFIG, RECIPE
 
-PIXELS = replace(CONFIG, codec="", scale=1.0, patch=4, widths=(64, *CONFIG.widths), attention=(1, 2))
+PIXELS = replace(CONFIG, codec="", scale=1.0, patch=2, widths=(64, *CONFIG.widths), attention=(1, 2))
 HOW = {"steps": 30, "guidance": 2.0}
 PICTURES = 500
 
