@@ -249,6 +249,7 @@ def test_a_drawing_becomes_a_picture_in_colours_or_in_ink(visit):
 
 def paint(page, canvas: str) -> None:
     """A stroke down the middle."""
+    page.locator(canvas).scroll_into_view_if_needed()
     box = page.locator(canvas).bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"]
     page.mouse.move(x, y + 0.2 * box["height"])
