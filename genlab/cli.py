@@ -160,7 +160,7 @@ def run_sample(arguments: argparse.Namespace) -> None:
     takes = signature(model.sample_steps).parameters.keys()
     unknown = knobs.keys() - takes
     if unknown:
-        raise GenlabError(f"{arguments.name} has no --{sorted(unknown)[0].removesuffix('s')}")
+        raise GenlabError(f"{arguments.name} has no --{sorted(unknown)[0].replace('prompts', 'prompt')}")
     if "prompts" in takes and "prompts" not in knobs:
         raise GenlabError(f'{arguments.name} draws what it is told: add --prompt "..."')
     if knobs.get("guidance") and "label" in takes and "label" not in knobs:

@@ -240,6 +240,8 @@ def test_sample_explains_what_it_cannot_do(ddpm, mlp, tmp_path, capsys):
     assert "no folder" in user_error(capsys, "sample", ddpm, "--out", str(tmp_path / "no" / "x.png"))
     said = user_error(capsys, "sample", ddpm, "--out", out, "--device", "cuda:77")
     assert "there is no device=cuda:77 on this machine" in said and "choose cpu" in said and said.count("\n") == 1
+    assert "has no --prompt" in user_error(capsys, "sample", ddpm, "--out", out, "--prompt", "a red circle")
+    assert "add --prompt" in user_error(capsys, "sample", "ldm-scenes", "--out", out)
     assert "without --label it has no effect" in user_error(capsys, "sample", ddpm, "--out", out, "--guidance", "3")
     assert "draws no samples" in user_error(capsys, "sample", mlp, "--out", out)
     assert "holds no numbers" in user_error(capsys, "sample", ddpm, "--out", out, "--device", "meta")

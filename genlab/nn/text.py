@@ -17,8 +17,7 @@ def check_tower(context: int, width: int, heads: int, layers: int) -> None:
 class TextTower(nn.Module):
     """h = Transformer(words[y]): a vector for each word.
 
-    Rotary attention, because which thing a word belongs to is told by the words beside it: with learned vectors for the
-    first place, the second, ..., clip-scenes did not learn to tell "red left of blue" from "blue left of red".
+    Rotary attention, because which thing a word belongs to is told by the words beside it, wherever in the text.
     """
 
     def __init__(self, vocabulary: int, width: int, heads: int, layers: int):

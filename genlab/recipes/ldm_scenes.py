@@ -1,8 +1,4 @@
-"""ldm-scenes: type a sentence, get a picture: latent diffusion of the made-up world.
-
-The text tower learns along. Over a frozen one, an earlier clip-scenes' which took captions for bags of words, 460,000
-scenes made a model that kept all that was said in 27 % of pictures.
-"""
+"""ldm-scenes: type a sentence, get a picture: latent diffusion of the made-up world. The text tower learns along."""
 
 import copy
 
