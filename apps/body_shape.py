@@ -106,13 +106,9 @@ function show(values) {
 }
 
 function link() {
-  const url = new URL(location.href);
-  for (const [name, value] of Object.entries(last)) {
-    const word = value === true ? "1" : value === false ? "0" : String(value);
-    url.searchParams.delete(name); // first, so that the same person has the same link, however one came to it
-    if (value !== DEFAULTS[name]) url.searchParams.set(name, word);
-  }
-  history.replaceState(history.state, "", url);
+  const changed = Object.entries(last).filter(([name, value]) => value !== DEFAULTS[name]);
+  const words = changed.map(([name, value]) => [name, value === true ? "1" : value === false ? "0" : String(value)]);
+  glRelink({ names: Object.keys(last), values: Object.fromEntries(words) });
 }
 
 function turn(joint, x, y, z, text) { // the pose with one joint turned; a motion gives way to it

@@ -611,12 +611,8 @@ def controls(frame: ui.Frame) -> tuple[dict, dict]:
     return made, groups
 
 
-# Let the page's address lead back to what is shown.
 ADDRESS = """watch("value", () => {
-  const { names, values } = props.value || { names: [], values: {} }, url = new URL(location.href);
-  for (const name of names) url.searchParams.delete(name);
-  for (const [name, word] of Object.entries(values)) url.searchParams.set(name, word);
-  if (names.length) history.replaceState(history.state, "", url);
+  if (props.value?.names.length) glRelink(props.value);
 });"""
 GENERATE = {MAP: "Draw a code", COMPARE: "Draw other codes", TRAVERSE: "Another scene"}
 

@@ -5,6 +5,5 @@ from genlab.recipes import _iwae
 RECIPE = _iwae.recipe(
     "iwae-paper-mnist",
     samples=50,
-    steps=20_000,  # 40 passes
     summary="The importance-weighted autoencoder: the VAE's net, trained by a tighter bound of 50 samples.",
 )

@@ -5,6 +5,5 @@ from genlab.recipes import _iwae
 RECIPE = _iwae.recipe(
     "vae-paper-mnist",
     samples=1,
-    steps=150_000,  # 300 passes
     summary="The plain VAE that papers compare with: two hidden layers of 200, 50 numbers, static bits.",
 )

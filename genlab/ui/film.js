@@ -128,7 +128,7 @@ function begin(about) {
 
 async function receive(value) {
   if (!value) return;
-  if (value.link) relink(value.link);
+  if (value.link) glRelink(value.link);
   if (value.message) {
     panels.classList.toggle("gl-faded", Boolean(value.wait));
     return status(value.message, value.error);
@@ -162,14 +162,6 @@ function finish(value) {
     find(".gl-modes").hidden = false;
     setMode("change");
   }
-}
-
-// Let the page's address lead back to what is shown.
-function relink(link) {
-  const url = new URL(location.href);
-  for (const name of link.names) url.searchParams.delete(name);
-  for (const [name, word] of Object.entries(link.values)) url.searchParams.set(name, word);
-  history.replaceState(history.state, "", url);
 }
 
 function stop() {

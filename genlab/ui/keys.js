@@ -1,4 +1,4 @@
-// Page-wide behaviour: Enter generates, arrow keys on a slider count as letting it go, dark mode, copying the link.
+// Page-wide behaviour: Enter generates, arrow keys on a slider count as letting it go, dark mode, the link and its copy.
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target.closest("button, a, textarea, summary, [contenteditable=true], [role=option], [role=listbox], [role=combobox]")) return;
@@ -24,6 +24,14 @@ document.addEventListener("click", (event) => {
     navigator.clipboard?.writeText(location.href).then(said, () => prompt("The link to what you see", location.href));
   }
 });
+
+// Let the page's address lead back to what is shown: of these names only those that have a value stay in it.
+window.glRelink = ({ names, values }) => {
+  const url = new URL(location.href);
+  for (const name of names) url.searchParams.delete(name); // all, so that the same state has the same link
+  for (const [name, word] of Object.entries(values)) url.searchParams.set(name, word);
+  history.replaceState(history.state, "", url);
+};
 
 // Light or dark, as chosen, on every page of the site; before a choice it is the system's. A private window may refuse.
 let dark = null;

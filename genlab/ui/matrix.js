@@ -247,12 +247,10 @@ function status(text, error) {
 function relink() {
   const link = state.all?.link;
   if (!link) return;
-  const url = new URL(location.href);
-  for (const name of [...link.names, link.cell, link.temperature]) url.searchParams.delete(name);
-  for (const [name, word] of Object.entries(link.values)) url.searchParams.set(name, word);
-  if (String(state.cell) !== String(state.all.home)) url.searchParams.set(link.cell, state.cell.join(","));
-  if (state.turned !== null) url.searchParams.set(link.temperature, state.turned);
-  history.replaceState(history.state, "", url);
+  const values = { ...link.values };
+  if (String(state.cell) !== String(state.all.home)) values[link.cell] = state.cell.join(",");
+  if (state.turned !== null) values[link.temperature] = state.turned;
+  glRelink({ names: [...link.names, link.cell, link.temperature], values });
 }
 function receive(value) {
   if (!value || value.serial === state.serial) return;

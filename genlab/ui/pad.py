@@ -1,15 +1,13 @@
 """A drawing pad in the model's own resolution: what you draw is what it sees. Its value is one hex byte a pixel."""
 
-import base64
-import binascii
 import math
 import re
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from genlab.names import require
+from genlab.ui.packing import pack, unpack
 
 gr = require("gradio", extra="apps")
 
@@ -67,21 +65,12 @@ def drawn(image: np.ndarray) -> str:
 
 def packed(value, size: int = 28) -> str:
     """A pad's value, short enough for a link; nothing for an empty pad, or anything that `ink` takes for one."""
-    if not ink(value, size).any():
-        return ""
-    return base64.urlsafe_b64encode(zlib.compress(bytes.fromhex(value), 9)).decode().rstrip("=")
+    return pack(bytes.fromhex(value)) if ink(value, size).any() else ""
 
 
 def unpacked(text, size: int = 28) -> str:
     """The pad's value that `packed` shortened; anything else, from a stranger's link, is an empty pad."""
-    if not isinstance(text, str) or len(text) > 4 * size * size:
-        return ""
-    try:
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        value = zlib.decompressobj().decompress(raw, size * size + 1)  # bounded: a link may hold a zip bomb
-    except (binascii.Error, ValueError, zlib.error):
-        return ""
-    return value.hex() if len(value) == size * size else ""
+    return unpack(text, size * size).hex()
 
 
 def strokes(lines: list[list[tuple[float, float]]], size: int = 28, radius: float = 1.5) -> np.ndarray:

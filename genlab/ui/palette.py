@@ -1,21 +1,18 @@
 """A sketch in colours, in the model's own resolution. Its value is RGBA in hex, a byte a channel; what was rubbed out
 has alpha 0."""
 
-import base64
-import binascii
 import re
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from genlab.names import require
+from genlab.ui.packing import pack, unpack
 
 gr = require("gradio", extra="apps")
 
 HERE = Path(__file__).parent
-LONGEST = 4_000  # characters of a sketch in a link: browsers and servers take no endless ones
 
 TEMPLATE = """
 <div class="gl-palette">
@@ -63,19 +60,9 @@ def sketch(value, size: int = 64) -> tuple[np.ndarray, np.ndarray] | None:
 
 def shortened(value, size: int = 64) -> str:
     """A value, short enough for a link; "" for one that cannot be (a photograph), or that `sketch` takes for none."""
-    if sketch(value, size) is None:
-        return ""
-    text = base64.urlsafe_b64encode(zlib.compress(bytes.fromhex(value), 9)).decode().rstrip("=")
-    return text if len(text) <= LONGEST else ""
+    return "" if sketch(value, size) is None else pack(bytes.fromhex(value))
 
 
 def lengthened(text, size: int = 64) -> str:
     """The value that `shortened` packed; "" for anything else, from a stranger's link."""
-    if not isinstance(text, str) or not 0 < len(text) <= LONGEST:
-        return ""
-    try:
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        value = zlib.decompressobj().decompress(raw, 4 * size * size + 1)  # bounded: a link may hold a zip bomb
-    except (binascii.Error, ValueError, zlib.error):
-        return ""
-    return value.hex() if len(value) == 4 * size * size else ""
+    return unpack(text, 4 * size * size).hex()

@@ -113,7 +113,7 @@ function marks(low, high, heads) {
 
 function receive(value) {
   if (!value) return;
-  if (value.link) relink(value.link);
+  if (value.link) glRelink(value.link);
   if (value.message) return say(value.message, value.error);
   if (!value.lanes) return;
   const begun = value.run !== state.run;
@@ -138,14 +138,6 @@ function say(text, error = false) {
   node.textContent = text;
   node.classList.toggle("gl-error", Boolean(error));
   if (error) root.dataset.state = "error";
-}
-
-// Let the page's address lead back to what is shown.
-function relink(link) {
-  const url = new URL(location.href);
-  for (const name of link.names) url.searchParams.delete(name);
-  for (const [name, word] of Object.entries(link.values)) url.searchParams.set(name, word);
-  history.replaceState(history.state, "", url);
 }
 
 // Play from the start, each factor of ten as long as the next; what is not yet computed is waited for.

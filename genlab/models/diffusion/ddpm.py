@@ -1,6 +1,5 @@
 """Denoising diffusion: learn to see the noise in a noisy picture, then remove it little by little."""
 
-import numbers
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from genlab.core import Law, Model
 from genlab.models.diffusion.classifier_guidance import ClassifierGuidance
 from genlab.models.diffusion.guidance import ClassifierFreeGuidance
-from genlab.models.diffusion.samplers import Inpaint, Step, sampler_steps
+from genlab.models.diffusion.samplers import Inpaint, Step, check_walk, sampler_steps
 from genlab.models.diffusion.schedule import NoiseSchedule, check_schedule
 from genlab.nn.embeddings import sinusoidal
 from genlab.nn.unet import UNet, check_encoder
@@ -131,9 +130,7 @@ class DDPM(Model):
         """
         x_0 = 2 * batch["image"] - 1
         B = len(x_0)
-        # one draw of t for each of B equal slices of 1..T: the same distribution, less variance
-        u = (torch.randperm(B, device=x_0.device) + torch.rand(B, device=x_0.device)) / B
-        t = 1 + (u * self.config.timesteps).long().clamp(max=self.config.timesteps - 1)
+        t = self.schedule.random_times(B)
         eps = torch.randn_like(x_0)
         dropped = torch.rand(B, device=x_0.device) < self.config.drop_label
         label = torch.where(dropped, self.null_label, batch["label"])
@@ -224,13 +221,8 @@ class DDPM(Model):
         (RePaint; ddpm and ddim only). Raises ValueError.
         """
         c = self.config
-        if not (_is_whole(n) and n >= 1):
-            raise ValueError(f"n is a whole number, at least 1, not {n!r}")
-        if not (_is_whole(steps) and 1 <= steps <= c.timesteps):
-            raise ValueError(f"steps lie in 1..{c.timesteps}, a whole number, not {steps!r}")
+        check_walk(n, steps, c.timesteps, resample, generator)
         n, steps = int(n), int(steps)
-        if generator is not None and not isinstance(generator, torch.Generator):
-            raise ValueError(f"generator is a torch.Generator, seeded with manual_seed, not {generator!r}")
         label = self._labels(label, n)
         denoiser = ClassifierFreeGuidance(self, guidance, interval, rescale)
         if classifier is None and classifier_scale != 0:
@@ -276,18 +268,11 @@ class DDPM(Model):
             raise ValueError("mask holds NaN: 1 is to keep, 0 to fill in")
         if not (known.isfinite().all() and known.min() >= 0 and known.max() <= 1):
             raise ValueError("known is a picture in [0, 1]")
-        if not (_is_whole(resample) and resample >= 1):
-            raise ValueError(f"resample is a whole number, at least 1, not {resample!r}")
         shape = (n, c.channels, c.image_size, c.image_size)
         try:
             return Inpaint((2 * known - 1).expand(shape), (keep > 0.5).expand(shape), resample)
         except RuntimeError as error:
             raise ValueError(f"known and mask must fit {shape}, not {known.shape} and {keep.shape}") from error
-
-
-def _is_whole(value) -> bool:
-    """Python's integers and numpy's; True is none."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def to_image(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:

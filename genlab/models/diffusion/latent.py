@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from genlab.core import Law, Model, find_class
 from genlab.models.diffusion.guidance import ClassifierFreeGuidance
-from genlab.models.diffusion.samplers import Inpaint, Step, sampler_steps
+from genlab.models.diffusion.samplers import Inpaint, Step, check_walk, sampler_steps
 from genlab.models.diffusion.schedule import NoiseSchedule, check_schedule
 from genlab.names import root
 from genlab.nn.embeddings import sinusoidal
@@ -175,12 +175,9 @@ class LatentDiffusion(Model):
         """E || v - v_theta(z_t, tau(y), t) ||^2 over random t, noise and dropped sentences. batch: image (B, C, H, W)
         in [0, 1], tokens (B, L) as `tokens` gives them."""
         z_0 = self.encode(batch["image"], mean=False)
-        B, device = len(z_0), z_0.device
-        # one draw of t for each of B equal slices of 1..T: the same distribution, less variance
-        u = (torch.randperm(B, device=device) + torch.rand(B, device=device)) / B
-        t = 1 + (u * self.config.timesteps).long().clamp(max=self.config.timesteps - 1)
+        t = self.schedule.random_times(len(z_0))
         eps = torch.randn_like(z_0)
-        dropped = torch.rand(B, device=device) < self.config.drop_text
+        dropped = torch.rand(len(z_0), device=z_0.device) < self.config.drop_text
         nothing = F.pad(self.tokens([""]), (0, batch["tokens"].shape[1] - 1), value=PAD)
         words = self.text_tower(torch.where(dropped[:, None], nothing, batch["tokens"]))
         alpha, sigma = self.schedule.at(t)
@@ -215,8 +212,8 @@ class LatentDiffusion(Model):
         has 1 = repaint; (H, W) or (B, 1, H, W)) a picture of which the rest is painted anew, `resample` times over with
         ddpm and ddim. Raises ValueError.
         """
-        if n is not None and not (_is_whole(n) and n >= 1):
-            raise ValueError(f"n is a whole number, at least 1, not {n!r}")
+        T = self.config.timesteps
+        check_walk(1 if n is None else n, steps, T, resample, generator)
         prompts = [prompts] * (n or 1) if isinstance(prompts, str) else list(prompts)
         n = n or len(prompts)
         if not prompts or len(prompts) != n:
@@ -226,13 +223,6 @@ class LatentDiffusion(Model):
         against = [negative_prompts or ""] * n if isinstance(negative_prompts, str | None) else list(negative_prompts)
         if len(against) != n:
             raise ValueError(f"negative_prompts are one for all pictures or one for each, not {len(against)} for {n}")
-        if not (_is_whole(resample) and resample >= 1):
-            raise ValueError(f"resample is a whole number, at least 1, not {resample!r}")
-        T = self.config.timesteps
-        if not (_is_whole(steps) and 1 <= steps <= T):
-            raise ValueError(f"steps lie in 1..{T}, a whole number, not {steps!r}")
-        if generator is not None and not isinstance(generator, torch.Generator):
-            raise ValueError(f"generator is a torch.Generator, seeded with manual_seed, not {generator!r}")
         told = _Told(self, [*prompts, *against])
         label = torch.arange(n, device=self.device)
         denoiser = ClassifierFreeGuidance(told, guidance, interval, rescale, against=label + n)
@@ -313,7 +303,3 @@ def _frozen(family: str, kind: str, name: str) -> Model:
     if re.fullmatch(r"[\w-]+", name) and bundled.is_dir():
         name = bundled
     return find_class(family, kind).from_pretrained(name, dtype=torch.float32).requires_grad_(False)
-
-
-def _is_whole(value) -> bool:
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)

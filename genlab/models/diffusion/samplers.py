@@ -8,6 +8,7 @@ and step to an earlier time s. A run visits `steps` times, evenly spaced down fr
 or from an earlier time, where it starts from a noised picture. Latents are clipped wider than pixels.
 """
 
+import numbers
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -55,6 +56,22 @@ class Inpaint:
     known: Float[Tensor, "B C H W"]
     keep: Bool[Tensor, "B C H W"]
     resample: int = 1
+
+
+def check_walk(n, steps, timesteps: int, resample, generator) -> None:
+    """Raise ValueError for what no sampler can walk; Python's and numpy's integers are whole numbers, True is none."""
+
+    def whole(value):
+        return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= 1
+
+    if not whole(n):
+        raise ValueError(f"n is a whole number, at least 1, not {n!r}")
+    if not (whole(steps) and steps <= timesteps):
+        raise ValueError(f"steps lie in 1..{timesteps}, a whole number, not {steps!r}")
+    if not whole(resample):
+        raise ValueError(f"resample is a whole number, at least 1, not {resample!r}")
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise ValueError(f"generator is a torch.Generator, seeded with manual_seed, not {generator!r}")
 
 
 Update = Callable[
@@ -114,8 +131,6 @@ def sampler_steps(
     update = SAMPLERS[sampler](schedule, times, eta)
     single = sampler in ("ddpm", "ddim")
     passes = inpaint.resample if inpaint and single else 1
-    if passes < 1:
-        raise ValueError(f"resample is at least 1, not {passes}")
 
     def draw() -> Tensor:
         return torch.randn(x_T.shape, generator=generator, device=generator.device if generator else None).to(

@@ -49,6 +49,13 @@ class NoiseSchedule(nn.Module):
         """alpha_t and sigma_t, shaped to multiply pictures."""
         return self.alpha[t][:, None, None, None], self.sigma[t][:, None, None, None]
 
+    def random_times(self, n: int) -> Int[Tensor, " B"]:
+        """t for training, uniform over 1..T, on the device of the tables; one lies in each of n equal slices, in random
+        order: the same distribution as n independent draws, less variance of their mean."""
+        device = self.alpha.device
+        u = (torch.randperm(n, device=device) + torch.rand(n, device=device)) / n
+        return 1 + (u * self.timesteps).long().clamp(max=self.timesteps - 1)
+
 
 def linear_betas(timesteps: int) -> Float[Tensor, " T"]:
     """beta from 1e-4 to 0.02 in equal steps (Ho et al., 2020), as laid out for T = 1000."""
