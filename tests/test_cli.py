@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import re
 import shlex
 import signal
@@ -140,6 +141,27 @@ def test_ctrl_c_ends_quietly(ddpm, tmp_path):
     assert run.returncode == 130
     assert said.decode().split() == ["genlab:", "interrupted"]
     assert not out.exists()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is glibc that gives memory back")
+def test_freed_memory_is_kept_for_the_next_step():
+    """Pages that the kernel hands out over 20 tensors of 40 MB, one after the other."""
+    code = """if True:
+        import resource, sys, torch
+        from genlab import cli
+        if sys.argv[1] == "kept":
+            cli._keep_freed_memory()
+        torch.ones(10_000_000)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(20):
+            torch.ones(10_000_000)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    """
+    kept, given = (
+        int(subprocess.run([sys.executable, "-c", code, how], capture_output=True, text=True, env=_here()).stdout)
+        for how in ("kept", "given back")
+    )
+    assert kept < given / 10
 
 
 def _here() -> dict[str, str]:
