@@ -76,11 +76,14 @@ NOTICE = """
   until half of its training showed it scenes rearranged, and captions wrong in just that. Now it tells nearly all; how
   often, each row says. What still slips through is mostly one word about one of three things.
 - clip-mnist is the same network for digits: the classes are words, and the best sentence is the answer.
+- Nearest searches pictures by a text. It learned whole captions: one that says all of a scene ("a small green circle at
+  the top, on a blue field") finds it; of one that says little ("a large red star") much comes true, and not always all.
 - What matters: parts of the picture are covered, one after the other, by the picture's most common colour. Orange (+)
   lowers the score when covered, blue (−) raises it. It shows what the score hangs on, not what the network "sees".
 """
 SCORES, NEAREST = VIEWS = ("scores", "nearest")
-QUERY = "a large red star"
+QUERY = "a red heart on a green field"
+DRAWING = "drawing "  # and a number: the name of a picture drawn on the page
 PLAIN = "{}"  # the template that says no more than the text
 SIDE = {CLIP: 64, MNIST: 28}  # of the pictures that our models see
 OTHERS = 224  # and of those that are drawn for others
@@ -203,10 +206,10 @@ class Scenes:
 
     def code(self, knobs: dict, side: int) -> list[str]:
         """Python that makes the same."""
-        n, most, split = KNOBS["n"].high, knobs["things"], knobs["split"]
-        size = "" if side == SIDE[CLIP] else f", {side}"
+        n, most, split = max(KNOBS["n"].high, knobs["n"]), knobs["things"], knobs["split"]
+        size, first = "" if side == SIDE[CLIP] else f", {side}", f"[:{knobs['n']}]" * (knobs["n"] < n)
         return [
-            f"some = scenes.sample({n}, {knobs['seed']}, split={split!r}, most={most})[:{knobs['n']}]",
+            f"some = scenes.sample({n}, {knobs['seed']}, split={split!r}, most={most}){first}",
             f"pictures = scenes.draw(some{size}).float() / 255  # ({knobs['n']}, 3, {side}, {side})",
             *{
                 "captions": ["texts = list(dict.fromkeys(scenes.captions(some)))"],
@@ -370,11 +373,12 @@ def unread(name: str, texts: list[str]) -> list[str]:
         return [""] * len(texts)
     found, words = [], clip.config.words
     for text in texts:
-        parts = []
-        for word in clip.unknown(text)[:3]:
+        parts, missing = [], clip.unknown(text)
+        for word in missing[:3]:
             near = WORDS.near(word) if name == CLIP else get_close_matches(word.lower(), words, n=2, cutoff=0.6)
             parts.append(f"{word!r}" + (f" (it knows {' and '.join(near)})" if near else ""))
-        say = [f"not read: {', '.join(parts)}"] if parts else []
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        say = [f"not read: {', '.join(parts)}{more}"] if parts else []
         if clip.tokens([text]).shape[1] >= clip.config.context:
             say.append(f"read up to word {clip.config.context - 1}")
         found.append("; ".join(say))
@@ -442,7 +446,7 @@ def stage(asked: dict, run: ui.Run) -> Iterator[dict]:
         {
             "picture": ui.resized(picture, side_of(name)),
             "name": f"{i} {word}"[:24],
-            "alt": f"Uploaded picture {i}: {word}",
+            "alt": f"{'Your picture' if word.startswith(DRAWING) else 'Uploaded picture'} {i}: {word}",
         }
         for i, (word, picture) in enumerate(uploads, len(columns) + 1)
     ]
@@ -481,10 +485,11 @@ def summary(name: str, cells: np.ndarray, templates: list[str], uploads: list) -
     said = f"{n} picture{'s' * (n > 1)}, {m} text{'s' * (m > 1)}, scored by {name}"
     if len(templates) > 1:
         said += f", each text the mean of {len(templates)} templates"
-    if uploads:
+    if any(not packed_drawing(one) for one in uploads):
         said += ". Uploaded pictures are cut to a square"
         said += f", and shown at the model's own size, {side} x {side}" if ours else ""
         said += "; the link does not hold them"
+    if uploads:
         knows = "digits" if name == MNIST else "scenes"
         said += f". It was trained on {knows} alone: of photographs it knows nothing" if ours else ""
     return said + "."
@@ -500,8 +505,9 @@ def order(similar: np.ndarray, n: int) -> list[int]:
     return np.argsort(-similar, kind="stable")[:n].tolist()
 
 
-def search(asked: dict, run: ui.Run) -> Iterator[str]:
-    """The nearest scenes of a text, and of one of them the nearest captions. Raises GenlabError, Ended."""
+def search(asked: dict, run: ui.Run) -> Iterator[str | dict]:
+    """Sentences while one waits; then the nearest scenes of a text, and of one of them the nearest captions: the html,
+    and for the equation the chosen picture in words, the text and their cosine. Raises GenlabError, Ended."""
     name, knobs = permitted(asked["model"]), asked["knobs"]
     (text,) = lines(asked["query"], 1, "text") or [""]
     if not text:
@@ -518,7 +524,7 @@ def search(asked: dict, run: ui.Run) -> Iterator[str]:
     picked = near[min(asked["picked"], len(near) - 1)]
     fits = g @ f[picked]
     (strange,) = unread(name, [text])
-    yield nearest.found(
+    html = nearest.found(
         f"The nearest to “{text}” of {len(pictures)} pictures, by cosine",
         [pictures[i] for i in near],
         [captions[i] for i in near],
@@ -530,6 +536,14 @@ def search(asked: dict, run: ui.Run) -> Iterator[str]:
         pixelated=name in MODELS,
         link=link(asked) if run.seconds < float("inf") else None,  # a page that comes with a link is to keep it
     )
+    pair = {"picture": f"The chosen one: {captions[picked]}", "text": text, "cosine": float(similar[picked])}
+    yield {"html": html, **pair}
+
+
+def pair_of(found: dict, model: str) -> dict:
+    """What `law_of` says of a search's chosen picture."""
+    tau = float(loaded(permitted(model)).temperature)
+    return {"picture": found["picture"], "text": found["text"], "value": found["cosine"], "tau": tau, "learned": tau}
 
 
 def say(text: str, error: bool = False) -> str:
@@ -550,8 +564,43 @@ def link(asked: dict) -> dict:
             values[key] = asked[key]
     if len(values.get("texts", "")) > 4000:  # browsers and servers cut long addresses
         del values["texts"]
-    names = [*KNOBS, "texts", "templates", "model", "query", "view"]
+    if drawings := link_of(asked["uploads"]):
+        values["drawn"] = drawings
+    names = [*KNOBS, "texts", "templates", "model", "query", "view", "drawn"]
     return {"names": names, "values": values, "cell": "cell", "temperature": "tau"}
+
+
+def packed_drawing(upload: tuple[str, np.ndarray]) -> str:
+    """A drawing, short enough for a link; "" for another picture of one's own."""
+    word, picture = upload
+    if not word.startswith(DRAWING) or picture.shape[0] not in SIDE.values():
+        return ""
+    if len(picture) == SIDE[MNIST]:
+        return ui.packed(ui.drawn(picture[..., 0] / 255))
+    return ui.shortened(ui.sketched(picture))
+
+
+def link_of(uploads: list) -> str:
+    """The drawings among one's own pictures, as many as a link holds."""
+    kept = ""
+    for packed in filter(None, map(packed_drawing, uploads)):
+        if len(kept) + len(packed) < 4000:
+            kept += "~" * bool(kept) + packed
+    return kept
+
+
+def drawings_of(text) -> list[tuple[str, np.ndarray]]:
+    """What `link_of` put into the link; none of anything else, from a stranger's."""
+    found = []
+    for packed in limits.text(text, 8000).split("~")[:PICTURES]:
+        if sketch := ui.sketch(ui.lengthened(packed)):
+            picture = sketch[0]
+        elif ink := ui.unpacked(packed, SIDE[MNIST]):
+            picture = np.repeat((255 * ui.ink(ink)).round().astype(np.uint8)[..., None], 3, axis=-1)
+        else:
+            continue
+        found.append((f"{DRAWING}{len(found) + 1}", picture))
+    return found
 
 
 def fingerprint(asked: dict) -> str:
@@ -563,7 +612,12 @@ def fingerprint(asked: dict) -> str:
 def equation(whole: dict) -> str:
     """The law, with the present values of the chosen cell; matrix.js keeps them up to date."""
     i, j = whole["cell"]
-    value, tau = whole["cells"][i][j], whole["turned"] or whole["temperature"]
+    pair = whole["columns"][j]["alt"], whole["rows"][i]["text"], whole["cells"][i][j]
+    return law_of(*pair, whole["turned"] or whole["temperature"], whole["temperature"])
+
+
+def law_of(picture: str, text: str, value: float, tau: float, learned: float) -> str:
+    """The law, with the values of one picture, in words, and one text."""
 
     def now(key: str, text: str) -> str:
         return f'<span class="gl-now-{key}">{escape(text).replace("|", "/")}</span>'
@@ -572,11 +626,11 @@ def equation(whole: dict) -> str:
         FAMILY,
         "CLIP",
         {
-            "x_i": now("column", whole["columns"][j]["alt"]),
-            "y_j": now("row", whole["rows"][i]["text"]),
+            "x_i": now("column", picture),
+            "y_j": now("row", text),
             "s_{ij}": f"{now('value', f'{value:.3f}')} / {now('temperature', f'{tau:.2g}')} = "
             f"{now('logit', f'{value / tau:.1f}')}",
-            r"\tau": f"{now('temperature', f'{tau:.2g}')} (learned: {whole['temperature']:.2g})",
+            r"\tau": f"{now('temperature', f'{tau:.2g}')} (learned: {learned:.2g})",
             "N": "in training; here as many as there are",
             r"\mathcal{L}": "in training only",
         },
@@ -586,19 +640,16 @@ def equation(whole: dict) -> str:
 def python(asked: dict) -> str:
     """Python that computes the numbers on the stage."""
     knobs, name = asked["knobs"], asked["model"] or CLIP
-    ours, templates, side = name in MODELS, templates_of(asked["templates"]), side_of(name)
-    uploads = [word for word, _ in asked["uploads"]]
-    digits = name == MNIST
-    code = ["import numpy as np"] * bool(uploads) + ["import torch"] * bool(uploads or digits)
-    code += [""] * bool(code) + ["import genlab"] * ours + ["from genlab import ui"] * bool(uploads or digits)
-    code += ["from genlab.data import scenes"] * (not digits)
-    code += ["from genlab.models.vision_language import OpenCLIP"] * (not ours)
-    made = f'genlab.from_pretrained("{name}")' if ours else f"OpenCLIP.from_pretrained({name!r})"
-    code += ["", f"clip = {made}", *world(name).code(knobs, side)]
+    if asked["view"] == NEAREST:
+        return searching(asked["query"], knobs, name)
+    templates, side = templates_of(asked["templates"]), side_of(name)
+    uploads, digits = asked["uploads"], name == MNIST
+    code = [*beginning(name, bool(uploads)), *world(name).code(knobs, side)]
     if uploads:
         grey = ".mean(dim=1, keepdim=True)  # white ink on black" if digits else ""
+        code += ["own = [", *(f"    {reading(upload)}," for upload in uploads), "]"]
         code += [
-            f"own = [ui.resized(ui.read_picture(file), {side}) for file in {uploads!r}]",
+            f"own = [ui.resized(picture, {side}) for picture in own]",
             f"own = (torch.from_numpy(np.stack(own)).permute(0, 3, 1, 2) / 255){grey}",
             "pictures = torch.cat([pictures, own])",
         ]
@@ -616,6 +667,40 @@ def python(asked: dict) -> str:
         f"p = (cosines / {tau}).softmax(dim=1)  # of each picture's texts",
     ]
     return ui.python_text(*code)
+
+
+def beginning(name: str, own: bool) -> list[str]:
+    """What is imported, and the model. own: for pictures of one's own too."""
+    ours, digits = name in MODELS, name == MNIST
+    code = ["import numpy as np"] * own + ["import torch"] * (own or digits)
+    code += [""] * bool(code) + ["import genlab"] * ours + ["from genlab import ui"] * (own or digits)
+    code += ["from genlab.data import scenes"] * (not digits)
+    code += ["from genlab.models.vision_language import OpenCLIP"] * (not ours)
+    made = f'genlab.from_pretrained("{name}")' if ours else f"OpenCLIP.from_pretrained({name!r})"
+    return [*code, "", f"clip = {made}"]
+
+
+def reading(upload: tuple[str, np.ndarray]) -> str:
+    """Python that makes one of one's own pictures, (s, s, 3) bytes."""
+    packed = packed_drawing(upload)
+    if not packed:
+        return f"ui.read_picture({upload[0]!r})"
+    if len(upload[1]) == SIDE[MNIST]:
+        return f'(255 * ui.ink(ui.unpacked("{packed}"))[..., None].repeat(3, -1)).round().astype(np.uint8)'
+    return f'ui.sketch(ui.lengthened("{packed}"))[0]'
+
+
+def searching(query: str, knobs: dict, name: str) -> str:
+    """Python that finds what the search found."""
+    hay = knobs | {"n": HAYSTACK[name in MODELS], "seed": HAYSTACK_SEED, "things": "3", "say": "captions"}
+    return ui.python_text(
+        *beginning(name, own=False),
+        *world(name).code(hay, side_of(name)),
+        "f, g = clip.encode_image(pictures).detach(), clip.encode_text(texts).detach()",
+        f"similar = f @ clip.encode_text([{query!r}])[0].detach()",
+        "near = similar.argsort(descending=True)[:12]  # pictures[near] are those on the stage",
+        "best = [texts[i] for i in (g @ f[near[0]]).argsort(descending=True)[:6]]  # captions of the first of them",
+    )
 
 
 # -- the page ----------------------------------------------------------------------------------------------------------
@@ -641,7 +726,7 @@ def arrival() -> tuple[dict, np.ndarray]:
     """What is on the stage before the first click, computed from the weights; and the gallery's picture: scenes, and
     the colours of their scores."""
     *_, whole, overlay = stage(start(), ui.Run())
-    *_, near = search(start(view=NEAREST), ui.Run())
+    *_, found = search(start(view=NEAREST), ui.Run())
     _, pictures = shown(KNOBS.defaults(), CLIP)
     low, high = whole["range"]
     share = (np.array(whole["cells"]) - low) / (high - low)
@@ -651,7 +736,8 @@ def arrival() -> tuple[dict, np.ndarray]:
     wide = viz.tile(squares.transpose(0, 3, 1, 2), len(pictures), gap=2, scale=2)
     gap = np.full((4, tall.shape[1], 3), 255, np.uint8)
     whole |= {"overlaid": overlay["overlay"], "link": None}  # a page that comes with a link is to keep it
-    ready = {"whole": whole, "near": near, "texts": "\n".join(row["text"] for row in whole["rows"])}
+    ready = {"whole": whole, "near": found["html"], "pair": pair_of(found, CLIP)}
+    ready["texts"] = "\n".join(row["text"] for row in whole["rows"])
     return ready, np.concatenate([tall, gap, wide])
 
 
@@ -729,7 +815,7 @@ def lesson(app: gr.Blocks) -> None:
                 code = ui.markdown()
             with gr.Accordion("Under the hood", open=False):
                 source = ui.markdown()
-            with gr.Accordion(f"Model card: {CLIP}", open=False):
+            with gr.Accordion(f"Model card: {CLIP}", open=False) as cover:
                 card = ui.markdown()
 
     # Which view is open; none before the link has been read. Not a State, for it must change together with the knobs.
@@ -764,12 +850,20 @@ def lesson(app: gr.Blocks) -> None:
             limits.text(params.get(key), 8000) or default
             for key, default in (("templates", PLAIN), ("model", CLIP), ("query", QUERY))
         ]
-        return *values.values(), own or gr.skip(), *words, chosen, at, gr.Tabs(selected=at)
+        drawn = drawings_of(params.get("drawn"))
+        mine = drawn, gr.Button(visible=bool(drawn))
+        return *values.values(), own or gr.skip(), *words, chosen, at, gr.Tabs(selected=at), *mine
 
     def introduce():
         """What needs torch, and so comes after the page: the model, and the source of the equation."""
         SHELF.warm(lambda: [*stage(start(), ui.Run())])
-        return ui.under_the_hood(FAMILY, "CLIP"), ui.card_text(CLIP)
+        return ui.under_the_hood(FAMILY, "CLIP")
+
+    def covered_by(model):
+        """The card of the model that scores, where it is ours."""
+        return (
+            (gr.Accordion(label=f"Model card: {model}"), ui.card_text(model)) if model in MODELS else (gr.skip(),) * 2
+        )
 
     def opened(name: str):
         """A view was opened; gradio says so of the first one too, as the page appears, which is to be ignored."""
@@ -793,7 +887,8 @@ def lesson(app: gr.Blocks) -> None:
             here = ready["near"].replace("<div", f"<div data-link='{escape(json.dumps(link(now)))}'", 1)
             value = ready["whole"] | {"serial": f"again {time.time_ns()}", "link": link(now)}
             yield {matrix: value} if now["view"] == SCORES else {near: here}
-            yield {law: equation(ready["whole"]), code: python(now), made["texts"]: ready["texts"]}
+            said = equation(ready["whole"]) if now["view"] == SCORES else law_of(**ready["pair"])
+            yield {law: said, code: python(now), made["texts"]: ready["texts"]}
             return
         present, place = RUNS.begin(request.session_hash), near if now["view"] == NEAREST else matrix
         message = ui.Matrix.message if place is matrix else say
@@ -801,17 +896,16 @@ def lesson(app: gr.Blocks) -> None:
             for value in (stage if place is matrix else search)(now, present):
                 if present.replaced:
                     return
-                out = {place: value}
-                if place is matrix and "cells" in value:
-                    out |= {law: equation(value), code: python(now)}
-                    texts = "\n".join(row["text"] for row in value["rows"])
-                    out[shown_of] = {
-                        "arrival": False,
-                        "seed": now["knobs"]["seed"],
-                        "written": [texts, *shows["written"][:7]],
-                    }
-                    if now["knobs"]["say"] != "own":
-                        out[made["texts"]] = texts
+                if place is matrix:
+                    out, done = {place: value}, "cells" in value
+                    out |= {law: equation(value)} if done else {}
+                else:
+                    done = isinstance(value, dict)
+                    out = (
+                        {place: value["html"], law: law_of(**pair_of(value, now["model"]))} if done else {place: value}
+                    )
+                if done:
+                    out |= {code: python(now), **followed(now, shows["written"])}
                 yield out
         except GenlabError as error:
             yield {place: message(str(error), error=True)}
@@ -821,6 +915,15 @@ def lesson(app: gr.Blocks) -> None:
                 yield {place: message("Stopped." if present.ended == "stopped" else how)}
 
     shown_of = shows  # the component; inside the functions the name is its value's
+
+    def followed(now: dict, before: list) -> dict:
+        """The texts' box follows the stage, whichever view is open, while its texts are the page's own."""
+        seed, own = now["knobs"]["seed"], now["knobs"]["say"] == "own"
+        if not own and not now["knobs"]["n"]:  # no pictures, and nothing to say of them
+            return {}
+        texts = now["texts"] if own else "\n".join(written(now["knobs"], "", permitted(now["model"]))[0])
+        out = {shown_of: {"arrival": False, "seed": seed, "written": [texts, *before[:7]]}}
+        return out if own else out | {made["texts"]: texts}
 
     def typed(request: gr.Request, shows, *state):
         """Somebody writes, and not the page: the texts are their own from now on."""
@@ -883,9 +986,9 @@ def lesson(app: gr.Blocks) -> None:
         if len(uploads) >= PICTURES:
             said = f"This page holds {PICTURES} pictures of your own: remove them first."
             return uploads, gr.skip(), chosen, ui.Matrix.message(said, error=True)
-        number = 1 + sum(word.startswith("drawing ") for word, _ in uploads)
+        number = 1 + sum(word.startswith(DRAWING) for word, _ in uploads)
         chosen = chosen | {"cell": (BEST, KNOBS["n"].clean(n) + len(uploads))}
-        return [*uploads, (f"drawing {number}.png", drawing)], gr.Button(visible=True), chosen, gr.skip()
+        return [*uploads, (f"{DRAWING}{number}", drawing)], gr.Button(visible=True), chosen, gr.skip()
 
     def draws(model):
         """Digits are drawn in ink, all else in colours."""
@@ -923,7 +1026,7 @@ def lesson(app: gr.Blocks) -> None:
     queued = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 2, "concurrency_id": "clip"}
     state = [view, uploads, chosen, *boxes, *knobs]
     shown = [matrix, near, shows, made["texts"], law, code]
-    app.load(restore, None, [*knobs, *boxes, chosen, view, tabs], **quick)
+    app.load(restore, None, [*knobs, *boxes, chosen, view, tabs, uploads, made["drop"]], **quick)
     for tab, name in ((first, SCORES), (second, NEAREST)):
         tab.select(opened(name), view, view, **quick)
     # change, for input is silent when somebody pastes or deletes
@@ -946,6 +1049,7 @@ def lesson(app: gr.Blocks) -> None:
         **quick,
     ).then(wanted, state, pulse, **quick)
     made["model"].change(draws, made["model"], [made["colours"], made["ink"]], **quick)
+    made["model"].change(covered_by, made["model"], [cover, card], **quick)
     made["drop"].click(drop, chosen, [uploads, made["drop"], chosen], **quick).then(wanted, state, pulse, **quick)
     near.select(picture_picked, chosen, chosen, **quick).then(wanted, state, pulse, **quick)
     pulse.change(run, [shows, *state], shown, trigger_mode="always_last", **queued).then(
@@ -955,7 +1059,8 @@ def lesson(app: gr.Blocks) -> None:
     matrix.select(cell_chosen, [chosen, *rest], [chosen, matrix], trigger_mode="multiple", **queued)
     matrix.release(temperature_chosen, [chosen, *rest], [chosen, code], **quick)
     frame.stop.click(over, **quick)
-    app.load(introduce, None, [source, card], **quick)
+    app.load(introduce, None, source, **quick)
+    app.load(covered_by, made["model"], [cover, card], **quick)
 
 
 def cell_of(pair) -> tuple[int, int] | None:

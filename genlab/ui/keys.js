@@ -2,6 +2,12 @@
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target.closest("button, a, textarea, summary, [contenteditable=true], [role=option], [role=listbox], [role=combobox]")) return;
+  // What is typed in a box runs by itself, with the seed that is there; only the seed's own box generates
+  const box = event.target.closest("input:not([type=range], [type=radio], [type=checkbox])");
+  if (box && !box.closest(".gl-seed")) {
+    box.blur();
+    return void box.focus();
+  }
   const visible = [...document.querySelectorAll(".gl-generate")].find((node) => node.offsetParent);
   if (visible) {
     event.preventDefault();

@@ -39,8 +39,8 @@ class Number:
 
     def component(self, **kwargs):
         kwargs = {"label": self.label, "value": self.default, "info": self.info, "step": self.step} | kwargs
-        if self.box:
-            return gr.Number(minimum=self.low, maximum=self.high, precision=0, **kwargs)
+        if self.box:  # unbounded: gradio's refusal would end the run without a word, and `clean` brings it into range
+            return gr.Number(precision=0, **kwargs)
         return gr.Slider(self.low, self.high, buttons=[], **kwargs)
 
 

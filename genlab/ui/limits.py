@@ -27,7 +27,7 @@ class Limits:
     queue: int = 32  # visitors waiting before the next is turned away
     at_once: int = 1  # runs of one function; more than one run on two cores only makes each slower
     body: int = 1_000_000  # bytes of a request; the largest honest one, a drawing and its knobs, has a few thousand
-    upload: int = 5_000_000  # bytes of a file
+    upload: int = 20_000_000  # bytes of a file: a telephone's photograph
     keep: int = 3600  # seconds that files made for a visitor are kept
 
 

@@ -236,6 +236,12 @@ def test_a_drawing_becomes_a_picture_in_colours_or_in_ink(visit):
     again(page, page.get_by_role("button", name="Add the drawing").click)
     page.wait_for_function("document.querySelectorAll('.gl-matrix [role=gridcell]').length === 20")
     assert "drawing 1" in page.locator(".gl-matrix").inner_text()
+    page.wait_for_url("**drawn=**")
+    other = visit(page.url.split("?")[1])
+    finished(other)
+    other.wait_for_function("document.querySelectorAll('.gl-matrix [role=gridcell]').length === 20")
+    assert numbers(other).tolist() == numbers(page).tolist(), "the link holds the drawing"
+    other.close()
     again(page, page.get_by_role("button", name="read digits", exact=True).click)
     page.wait_for_function("document.querySelectorAll('.gl-matrix [role=gridcell]').length === 110")
     assert page.locator(".gl-palette canvas").is_hidden()
@@ -292,6 +298,12 @@ def test_a_scene_is_found_by_words(visit):
     page.get_by_text("The nearest to “a small blue cross on a pink field”").wait_for()
     assert page.locator(alts).get_attribute("alt") != before
     page.wait_for_url("**query=a+small+blue+cross**")
+    page.get_by_role("textbox", name="Look for").press("Enter")
+    page.wait_for_timeout(500)
+    assert "seed" not in page.url and "say" not in page.url, "Enter searches, and draws nothing new"
+    page.wait_for_function(
+        "document.querySelector('.gl-now-row')?.textContent === 'a small blue cross on a pink field'"
+    )
     page.locator(".gl-found button").nth(3).click()
     page.wait_for_selector(".gl-found button:nth-child(4)[aria-pressed=true]")
     assert page.locator(".gl-nearest li").count() == 6
@@ -378,7 +390,7 @@ def test_a_model_of_open_clip_scores(app, folder):
     assert np.array(overlay["overlay"]["drops"]).shape == (8, 8) and not whole["pixelated"]
     assert whole["temperature"] == pytest.approx(1 / 14.285, rel=0.01)
     *_, found = app.search(setting(app, model=str(folder), view="nearest"), ui.Run())
-    assert "of 60 pictures" in found
+    assert "of 60 pictures" in found["html"] and found["cosine"] <= 1
 
 
 @pytest.mark.browser
@@ -593,6 +605,17 @@ def test_unknown_words_are_told_with_near_ones(app):
         {"say": "wrong", "n": 1, "things": "3", "seed": 10},
         {"say": "own", "texts": "red\n'blue'", "templates": "a {} star\na {} heart", "turned": 0.5},
         {"uploads": [("mine.png", np.full((80, 80, 3), 99, np.uint8))]},
+        {
+            "uploads": [
+                ("drawing 1", np.full((64, 64, 3), 99, np.uint8)),
+                ("mine.png", np.full((80, 80, 3), 9, np.uint8)),
+            ]
+        },
+        {
+            "model": "clip-mnist",
+            "n": 1,
+            "uploads": [("drawing 1", np.eye(28, dtype=np.uint8)[..., None].repeat(3, -1) * 255)],
+        },
         {"model": "clip-mnist", "n": 3, "say": "paraphrases"},
         {"model": "clip-mnist", "n": 1, "say": "wrong", "uploads": [("dark.png", np.full((80, 80, 3), 9, np.uint8))]},
     ],
@@ -610,6 +633,33 @@ def test_the_python_panel_computes_what_is_on_the_stage(app, changes, tmp_path, 
     tau = changes.get("turned") or value["temperature"]
     odds = np.exp(np.array(value["cells"]).T / tau)
     assert np.allclose(namespace["p"].cpu(), odds / odds.sum(axis=1, keepdims=True), atol=0.05)
+
+
+@pytest.mark.parametrize("changes", [{}, {"query": "it's a star", "split": "any"}, {"model": "clip-mnist"}], ids=str)
+def test_the_python_panel_finds_what_the_search_found(app, changes):
+    asked = setting(app, view="nearest", **changes)
+    *_, found = app.search(asked, ui.Run())
+    namespace = {}
+    exec(re.fullmatch(r"```python\n(.*)\n```", app.python(asked), flags=re.S)[1], namespace)
+    numbers = [float(number) for number in re.findall(r"<span>([-\d.]+)</span></button>", found["html"])]
+    assert np.allclose(namespace["similar"][namespace["near"]], numbers, atol=0.02)
+    assert found["cosine"] == pytest.approx(namespace["similar"][namespace["near"][0]].item(), abs=0.01)
+    texts = re.findall(r"<span>([^<]+)</span></li>", found["html"])
+    assert texts[0] == namespace["best"][0] and len(texts) == len(namespace["best"]) == 6
+
+
+def test_a_drawing_goes_through_the_link_and_a_file_does_not(app):
+    rng = np.random.default_rng(0)
+    scene = np.full((64, 64, 3), 255, np.uint8)
+    scene[20:40, 30:50] = (214, 48, 49)
+    digit = np.repeat((255 * ui.handwritten(1)[0][0]).round().astype(np.uint8)[..., None], 3, axis=-1)
+    noise = rng.integers(0, 256, (64, 64, 3), np.uint8)
+    uploads = [("drawing 1", scene), ("mine.png", scene), ("drawing 2", noise), ("drawing 3", digit)]
+    back = app.drawings_of(app.link(setting(app, uploads=uploads))["values"]["drawn"])
+    assert [word for word, _ in back] == ["drawing 1", "drawing 2"]
+    assert np.array_equal(back[0][1], scene) and np.array_equal(back[1][1], digit)
+    for strange in (None, 3, "", "~~~", "!!", "a" * 9_000, ["x"]):
+        assert app.drawings_of(strange) == []
 
 
 def test_a_link_holds_what_was_asked(app):
