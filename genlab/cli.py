@@ -70,7 +70,10 @@ def run_info(arguments: argparse.Namespace) -> None:
     """
     from genlab import figures
     from genlab.hub import download
+    from genlab.spaces import list_apps
 
+    if arguments.name in {app.name for app in list_apps()}:
+        raise GenlabError(f"{arguments.name} is an app: genlab demo {arguments.name}")
     found = resolve(arguments.name)
     folder = found if isinstance(found, Path) else download(found)
     data = read_config(part(folder, CONFIG))
@@ -152,6 +155,7 @@ def run_sample(arguments: argparse.Namespace) -> None:
     genlab sample ddpm-mnist --out digits.png
     genlab sample ddpm-mnist --out sevens.png --label 7 --guidance 1 --steps 20 --sampler dpm++ --seed 3 -n 36
     genlab sample ddpm-mnist --out all.png --label 0,1,2,3,4,5,6,7,8,9 -n 100
+    genlab sample ldm-scenes --out star.png --prompt "a small red star above a large blue circle, on a green field"
     """
     if arguments.n > MOST:
         raise GenlabError(
@@ -179,6 +183,9 @@ def run_sample(arguments: argparse.Namespace) -> None:
         raise GenlabError(f"{arguments.name} has no --{sorted(unknown)[0].replace('prompts', 'prompt')}")
     if "prompts" in takes and "prompts" not in knobs:
         raise GenlabError(f'{arguments.name} draws what it is told: add --prompt "..."')
+    if strange := getattr(model, "unknown", lambda text: [])(knobs.get("prompts", "")):
+        said = ", ".join(map(repr, strange[:5])) + f" and {len(strange) - 5} more" * (len(strange) > 5)
+        print(f"genlab: {arguments.name} does not know {_plain(said)}: drawn without", file=sys.stderr)
     if knobs.get("guidance") and "label" in takes and "label" not in knobs:
         raise GenlabError("--guidance leads towards a class, so without --label it has no effect: add, say, --label 7")
     if "label" in knobs:

@@ -65,7 +65,10 @@ def require(module: str, extra: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or not (module == error.name or module.startswith(error.name + ".")):
             raise  # the library is there; something inside it is not
-        raise GenlabError(f"this needs {error.name}, which is not installed: pip install 'genlab[{extra}]'") from error
+        raise GenlabError(
+            f"this needs {error.name}, which is not installed: pip install 'genlab[{extra}]', or in a clone "
+            f"pip install -e '.[{extra}]'"
+        ) from error
 
 
 @dataclass(frozen=True)

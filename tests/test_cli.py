@@ -145,13 +145,14 @@ def test_ctrl_c_ends_quietly(ddpm, tmp_path):
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is glibc that gives memory back")
 def test_freed_memory_is_kept_for_the_next_step():
-    """Pages that the kernel hands out over 20 tensors of 40 MB, one after the other."""
+    """Pages that the kernel hands out over 20 tensors of 40 MB, one after the other, once there have been as many."""
     code = """if True:
         import resource, sys, torch
         from genlab import cli
         if sys.argv[1] == "kept":
             cli._keep_freed_memory()
-        torch.ones(10_000_000)
+        for _ in range(20):
+            torch.ones(10_000_000)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         for _ in range(20):
             torch.ones(10_000_000)
@@ -226,6 +227,10 @@ def test_info_goes_on_past_a_broken_record(ddpm, text, capsys):
     assert f'genlab.from_pretrained("{ddpm}")' in shown
 
 
+def test_info_knows_an_app_from_a_model(capsys):
+    assert "genlab demo latent_space" in user_error(capsys, "info", "latent_space")
+
+
 def test_sample_saves_what_python_draws(ddpm, tmp_path, capsys):
     out, again, other = (tmp_path / name for name in ("a.png", "b.png", "c.png"))
     knobs = "-n 4 --label 1,2 --guidance 1 --steps 3 --seed 5".split()
@@ -264,6 +269,10 @@ def test_sample_explains_what_it_cannot_do(ddpm, mlp, tmp_path, capsys):
     assert "there is no device=cuda:77 on this machine" in said and "choose cpu" in said and said.count("\n") == 1
     assert "has no --prompt" in user_error(capsys, "sample", ddpm, "--out", out, "--prompt", "a red circle")
     assert "add --prompt" in user_error(capsys, "sample", "ldm-scenes", "--out", out)
+    knobs = ["--prompt", "a red zebra, a \x1bblue xyzzy", "-n", "1", "--steps", "1"]
+    assert cli.main(["sample", "ldm-scenes", "--out", str(tmp_path / "told.png"), *knobs]) == 0
+    said = capsys.readouterr().err
+    assert "does not know 'zebra'" in said and "'xyzzy'" in said and "\x1b" not in said
     assert "without --label it has no effect" in user_error(capsys, "sample", ddpm, "--out", out, "--guidance", "3")
     assert "draws no samples" in user_error(capsys, "sample", mlp, "--out", out)
     assert "holds no numbers" in user_error(capsys, "sample", ddpm, "--out", out, "--device", "meta")

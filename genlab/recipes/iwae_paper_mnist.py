@@ -5,5 +5,6 @@ from genlab.recipes import _iwae
 RECIPE = _iwae.recipe(
     "iwae-paper-mnist",
     samples=50,
+    paper=87.10,
     summary="The importance-weighted autoencoder: the VAE's net, trained by a tighter bound of 50 samples.",
 )
