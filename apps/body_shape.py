@@ -542,7 +542,12 @@ def lesson(app: gr.Blocks) -> None:
                         "A `.npz` or `.pkl` of SMPL or SMPL-H, as its site gives it out. It is read on this machine, "
                         "goes nowhere, and nothing in it is executed."
                     )
-                    path = gr.Textbox(label="Path of the file", placeholder="~/smpl/SMPL_NEUTRAL.npz", max_lines=1)
+                    path = gr.Textbox(
+                        label="Path of the file",
+                        placeholder="~/smpl/SMPL_NEUTRAL.npz",
+                        max_lines=1,
+                        elem_classes="gl-query",
+                    )
                     load, back = gr.Button("Load"), gr.Button(f"Back to {BODY}")
                     said = ui.markdown()
             with gr.Accordion("Under the hood", open=False):

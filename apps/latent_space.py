@@ -57,13 +57,16 @@ NOTICE = f"""
   pictures are then of two digits only.
 - The judge ({JUDGE}) saw only digits: far outside it is often sure of nonsense, mostly of one digit. So its confidence
   flatters the box; look at how many different digits it reads, too.
-- A larger β makes nats dear. A number that says too little is switched off, and those that stay more often mean one
-  thing.
+- A larger β makes nats dear: the code of ten numbers says less, and its last number is nearly switched off (show all
+  ten). One number follows the background alone; most others still mix several things. MIG would be 1 if each thing had
+  a number of its own.
+- The shapes in the scenes are blobs: the decoder draws the mean of all pictures that the code leaves possible.
 """
 MAP, COMPARE, TRAVERSE = VIEWS = ("map", "compare", "traverse")
 EXAMPLES = {digit: ui.drawn(ui.strokes(lines)) for digit, lines in ui.DIGITS.items()}
 SHOWN, JUDGED, SURE = 60, 1000, 0.9  # codes on a map; pictures that the judge reads; what counts as sure
 CODES = 64  # drawn from q(z | x) for the reconstruction term
+FACTOR = {"across": "place across", "down": "height", "field": "background"}  # in plainer words
 WORLDS, COLUMNS = 600, 5  # scenes that the numbers of a code are measured on; pictures in a row
 SAMPLED = ("seed", "fit", "spread")  # the knobs that samples depend on
 SHELF = ui.Shelf(*MODELS)
@@ -372,7 +375,8 @@ def traversed(knobs: dict) -> str:
     head = (
         f'<div class="gl-scene"><img src="{scene}" alt="{caption}"><p>One scene, <b>{caption}</b>, as a code of ten '
         f"numbers. In each row one number goes from −{knobs['reach']:g} to {knobs['reach']:g}, the others stay; the "
-        "last picture shows where the row differs.</p></div>"
+        f"last picture shows where the row differs. Measured on {WORLDS} scenes: how many nats each number says; what "
+        "it follows most, and the part of its variance that goes with this thing alone.</p></div>"
     )
     panels = []
     for name, kind in ((BETA, "β-VAE"), (PLAIN, "VAE")):
@@ -383,13 +387,10 @@ def traversed(knobs: dict) -> str:
             row_of(one, row, about[0]["kl"], knobs["reach"]) for one, row in zip(about, images, strict=False)
         )
         gaps = ui.measured(name, "mig")
-        gap = f", MIG {gaps[0]['value']:.2f} ↑" if gaps else ""
-        total = sum(one["kl"] for one in about)
-        active = sum(one["kl"] > 0.1 for one in about)
-        panels.append(
-            f"<section><h3>{title}</h3><p>{total:.1f} nats in all, {active} of 10 numbers say more than 0.1{gap}</p>"
-            f"{rows}</section>"
-        )
+        gap = f"; MIG {gaps[0]['value']:.2f} of 1 ↑" if gaps else ""
+        nats = [one["kl"] for one in about]
+        said = f"{sum(nats):.1f} nats in all, from {nats[-1]:.2f} to {nats[0]:.2f} a number{gap}"
+        panels.append(f"<section><h3>{title}</h3><p>{said}</p>{rows}</section>")
     return f'<div class="gl-traverse" data-seed="{knobs["seed"]}">{head}<div>{"".join(panels)}</div></div>'
 
 
@@ -397,11 +398,12 @@ def row_of(about: dict, row: np.ndarray, most: float, reach: float) -> str:
     """The pictures of one number, beside where they differ; how much it says, and of what."""
     strip, apart = (viz.data_uri(viz.png(viz.tile(part, len(part)))) for part in (row, changes(row)[None]))
     k, nats = about["number"], f"{about['kl']:.2f} nats"
-    follows = f"{about['factor']} explains {100 * about['share']:.0f} %"
+    factor = FACTOR.get(about["factor"], about["factor"])
+    follows = f"{'follows' if about['share'] >= 0.5 else 'mixed; above all'} {factor}: {100 * about['share']:.0f} %"
     return (
         f'<div class="gl-row"><p><b>z<sub>{k}</sub></b>'
         f'<i style="width:{72 * about["kl"] / max(most, 1e-9):.0f}px"></i> {nats} <span>{follows}</span></p>'
-        f'<div><img src="{strip}" alt="z{k} from -{reach:g} to {reach:g}: {nats}; {follows} of it">'
+        f'<div><img src="{strip}" alt="z{k} from -{reach:g} to {reach:g}: {nats}; {follows}">'
         f'<img src="{apart}" alt="Where these pictures differ"></div></div>'
     )
 
@@ -446,40 +448,68 @@ def equation(view: str, knobs: dict, drawing: str, at=None) -> str:
         some = "one scene of the seed"
         now = {
             "x": some,
-            "z": "10 numbers",
+            "z": "10 numbers; all but one stay the mean of q",
+            r"p_\theta(x \mid z)": "Gaussian pixels; their mean is the picture",
             r"\beta": f"**{SHELF[BETA].config.beta:g}** ({BETA}), **{SHELF[PLAIN].config.beta:g}** ({PLAIN})",
             "p(z)": "N(0, I) in 10 dimensions",
         }
         return ui.equation(FAMILY, "VAE", now | {"k": "1"})
-    name = NAMES[knobs["model"]]
-    if view == MAP and name == AE:
-        found = read(AE, drawing, knobs["centre"])
-        now = {"x": drawn_word(knobs), "z": f'<span class="gl-now-z">{pair(at or start(AE))}</span>'}
-        now |= {r"f_\phi": f"x to {pair(found['mean'])}"} if found else {}
-        return ui.equation(FAMILY, "Autoencoder", now | {r"g_\theta": "2 → 256 → 512 → 784, in your browser"})
-    found = read(VAE, drawing, knobs["centre"])
+    names = [NAMES[knobs["model"]]] if view == MAP else [VAE, AE]
+    return "\n\n".join((law_of_ae if name == AE else law_of_vae)(view, knobs, drawing, at) for name in names)
+
+
+def law_of_vae(view: str, knobs: dict, drawing: str, at=None) -> str:
+    found = encoded(VAE, view, knobs, drawing)
     now = {
-        "x": drawn_word(knobs),
-        "z": f'<span class="gl-now-z">{pair(at or start(VAE))}</span>' if view == MAP else f"{JUDGED} drawn from p(z)",
+        "x": drawn_word(view, knobs, found),
+        "z": code_word(VAE, view, knobs, drawing, at),
         r"p_\theta(x \mid z)": "784 Bernoulli pixels; their mean is the picture, decoded in your browser",
         "p(z)": "N(0, I), the circles",
         r"\beta": "**1**",
         "k": "1",
     }
-    if found and (view == MAP or knobs["show"] == "ends"):
+    if found:
         now |= {
             r"q_\phi(z \mid x)": f"the ellipse at {pair(found['mean'])}",
             r"\mu_\phi,\ \sigma_\phi": f"{pair(found['mean'])}, {pair(found['std'], 3)}",
             r"D_{KL}": f"{' + '.join(signed(kl) for kl in found['kl'])} nats",
         }
-    law = ui.equation(FAMILY, "VAE", now)
-    if view == COMPARE:
-        law += "\n\n" + ui.equation(FAMILY, "Autoencoder", {"z": f"{JUDGED} drawn from what is fitted to its codes"})
-    return law
+    return ui.equation(FAMILY, "VAE", now)
 
 
-def drawn_word(knobs: dict) -> str:
+def law_of_ae(view: str, knobs: dict, drawing: str, at=None) -> str:
+    found = encoded(AE, view, knobs, drawing)
+    now = {"x": drawn_word(view, knobs, found), "z": code_word(AE, view, knobs, drawing, at)}
+    now |= {r"f_\phi": f"x to {pair(found['mean'])}"} if found else {}
+    return ui.equation(FAMILY, "Autoencoder", now | {r"g_\theta": "2 → 256 → 512 → 784, in your browser"})
+
+
+def encoded(name: str, view: str, knobs: dict, drawing: str) -> dict | None:
+    """What `read` finds of x where the stage shows it; samples need no x."""
+    return read(name, drawing, knobs["centre"]) if view == MAP or knobs["show"] == "ends" else None
+
+
+def drawn_word(view: str, knobs: dict, found: dict | None) -> str:
+    if not found:
+        return "none is drawn" if view == MAP or knobs["show"] == "ends" else "none is encoded"
     return "your drawing" if knobs["digit"] == "drawn" else f"a {knobs['digit']}, drawn by us"
+
+
+def code_word(name: str, view: str, knobs: dict, drawing: str, at=None) -> str:
+    """What z is now: the code on the stage, those from A to B, or those that were drawn."""
+    if view == MAP:
+        return f'<span class="gl-now-z">{pair(at or start(name))}</span>'
+    if knobs["show"] == "ends":
+        ends = ends_of(name, knobs, drawing)
+        return f"9 from A, {pair(ends[0])}, straight to B, {pair(ends[1])}" if ends else "–"
+    wide = "" if knobs["spread"] == 1 else f", spread {knobs['spread']:g} times as far"
+    return f"{JUDGED} from {source(name, knobs)}{wide}; the first {SHOWN} are on the map"
+
+
+def on_stage(view: str, knobs: dict) -> tuple[list[str], list[str]]:
+    """Names of the models that are shown, and of the classes that state their laws."""
+    names = {MAP: [NAMES[knobs["model"]]], COMPARE: [VAE, AE], TRAVERSE: [BETA, PLAIN]}[view]
+    return names, list(dict.fromkeys("Autoencoder" if name == AE else "VAE" for name in names))
 
 
 def python(view: str, knobs: dict, drawing: str, at=None, ends=None) -> str:
@@ -562,6 +592,7 @@ def arrival() -> tuple[dict, np.ndarray]:
     )
     READY["map"] = on_map(knobs, EXAMPLES[knobs["digit"]])
     READY["traverse"] = traversed(knobs)
+    READY["law"] = equation(MAP, knobs, EXAMPLES[knobs["digit"]])
     READY["kl"] = {name: [one["kl"] for one in numbers(name)] for name in (BETA, PLAIN)}
     return READY, picture
 
@@ -604,7 +635,11 @@ def controls(frame: ui.Frame) -> tuple[dict, dict]:
         with gr.Column(elem_classes="gl-plain", visible=False) as groups[TRAVERSE], frame.group("How"):
             made["rows"] = KNOBS["rows"].component()
             made["reach"] = KNOBS["reach"].component()
-        with frame.group("Seed"), gr.Row(elem_classes="gl-seed"):
+        with (
+            gr.Column(elem_classes="gl-plain") as groups["seed"],
+            frame.group("Seed"),
+            gr.Row(elem_classes="gl-seed"),
+        ):
             made["seed"] = KNOBS["seed"].component(show_label=False, container=False, min_width=96)
             made["lock"] = gr.Checkbox(False, label="keep it", container=False, min_width=96)
         frame.generate = gr.Button("Draw a code", variant="primary", elem_classes="gl-generate", min_width=96)
@@ -614,7 +649,7 @@ def controls(frame: ui.Frame) -> tuple[dict, dict]:
 ADDRESS = """watch("value", () => {
   if (props.value?.names.length) glRelink(props.value);
 });"""
-GENERATE = {MAP: "Draw a code", COMPARE: "Draw other codes", TRAVERSE: "Another scene"}
+GENERATE = {MAP: "Draw a code", "samples": "Draw other codes", "ends": "Two other digits", TRAVERSE: "Another scene"}
 
 
 def build() -> gr.Blocks:
@@ -654,14 +689,14 @@ def lesson(app: gr.Blocks) -> None:
         with frame.below:
             with gr.Row(elem_classes="gl-two"):
                 with gr.Column(min_width=320):
-                    law = ui.markdown()
+                    law = ui.markdown(READY.get("law", ""))
                 with gr.Column(min_width=320):
                     ui.markdown(NOTICE)
             with gr.Accordion("Python", open=False):
                 code = ui.markdown()
             with gr.Accordion("Under the hood", open=False):
                 source = ui.markdown()
-            with gr.Accordion(f"Model card: {VAE}", open=False):
+            with gr.Accordion(f"Model card: {VAE}", open=False) as about_them:
                 card = ui.markdown()
 
     view = gr.Textbox("", visible="hidden", label="view")  # which is open; none before the link has been read
@@ -689,13 +724,21 @@ def lesson(app: gr.Blocks) -> None:
         return *values.values(), drawing, ui.unpacked(query.get("ink2")), chosen_there, at, gr.Tabs(selected=at)
 
     def introduce():
-        """What needs torch, and so comes after the page: the decoders, and the source of the equation."""
+        """The decoders, which need torch and so come after the page."""
         SHELF.warm()
         try:
-            found = decoders()
+            return decoders()
         except GenlabError:
-            found = []  # what is on the stage says so
-        return found, ui.under_the_hood(FAMILY, "VAE"), ui.card_text(VAE)
+            return []  # what is on the stage says so
+
+    def describe(view, model):
+        """The source and the cards of what is on the stage."""
+        if view not in VIEWS:
+            return gr.skip()
+        shown, laws = on_stage(view, {"model": KNOBS["model"].clean(model)})
+        label = f"Model card{'s' if len(shown) > 1 else ''}: {', '.join(shown)}"
+        texts = [ui.under_the_hood(FAMILY, law) for law in laws], [ui.card_text(name) for name in shown]
+        return gr.Accordion(label=label), *map("\n\n".join, texts)
 
     def opened(name: str):
         """A view was opened; gradio says so of the first one too, as the page appears, which is to be ignored."""
@@ -709,14 +752,10 @@ def lesson(app: gr.Blocks) -> None:
         drawing = drawing if ui.ink(drawing).any() else ""  # whatever a stranger sends
         at, ends = picked if view == MAP else (None, None)
         usual = values == KNOBS.defaults() and not at and not ends
-        samples = values["show"] == "samples"
-        open_now = {
-            view,
-            "samples" if samples else "",
-            "" if view == TRAVERSE or view == COMPARE and samples else "digit",
-        }
+        kind = values["show"] if view == COMPARE else view
+        open_now = {view, kind, "digit" if kind in (MAP, "ends") else "", "" if kind == "ends" else "seed"}
         out = {group: gr.Column(visible=name in open_now) for name, group in groups.items()}
-        out |= {frame.generate: gr.Button(GENERATE[view]), seen: values["seed"]}
+        out |= {frame.generate: gr.Button(GENERATE[kind]), seen: values["seed"]}
         out[address] = link(view, values, drawing, at, ends)
         try:
             if view == MAP:
@@ -779,16 +818,22 @@ def lesson(app: gr.Blocks) -> None:
     def example(digit):
         return EXAMPLES.get(digit, gr.skip()), [None, None]
 
-    def fresh(seed, lock, view, model, seen):
-        """Another seed, unless it is kept or was just typed; on the map the code that it draws."""
+    def fresh(view, seen, seed, lock, model, show, digit, to):
+        """Another seed, unless it is kept or was just typed; on the map the code that it draws. From A to B, where
+        nothing is drawn by chance, two other digits."""
+        rng = np.random.default_rng()
+        if view == COMPARE and show == "ends":
+            x, other = rng.permutation([kind for kind in DIGITS if kind not in (digit, to)])[:2].tolist()
+            return {made["digit"]: x, made["to"]: other, made["pad"]: EXAMPLES[x], picked: [None, None]}
         typed = KNOBS["seed"].clean(seed)
-        seed = typed if lock or typed != seen else int(np.random.default_rng().integers(10_000))
+        seed = typed if lock or typed != seen else int(rng.integers(10_000))
         if view != MAP:
-            return seed, gr.skip()
+            return {made["seed"]: seed}
         name = NAMES[KNOBS["model"].clean(model)]
         left, right, bottom, top = BOX[name]
         z = draws(name, 1, KNOBS.defaults() | {"seed": seed})[0]
-        return seed, [[float(np.clip(z[0], left, right)), float(np.clip(z[1], bottom, top))], None]
+        at = [float(np.clip(z[0], left, right)), float(np.clip(z[1], bottom, top))]
+        return {made["seed"]: seed, picked: [at, None]}
 
     def suggestion(wanted: dict):
         def apply(seed):
@@ -802,7 +847,9 @@ def lesson(app: gr.Blocks) -> None:
     latest = quick | {"trigger_mode": "always_last"}
     everything = [*knobs, made["pad"], kept, picked, view, tabs]
     app.load(restore, None, everything, **quick).then(show, state, shown, **quick).then(judge, state, pairs, **quick)
-    app.load(introduce, None, [brought, source, card], **quick)
+    app.load(introduce, None, brought, **quick)
+    named = [view.change, made["model"].change]
+    gr.on(named, describe, [view, made["model"]], [about_them, source, card], **latest)
     moved = [made[name].release for name in ("spread", "rows", "reach")]
     moved += [made[name].input for name in ("behind", "show", "fit")]
     starts = [
@@ -812,7 +859,10 @@ def lesson(app: gr.Blocks) -> None:
         made["digit"].input(example, made["digit"], [made["pad"], picked], **quick),
         made["pad"].input(drawn, made["pad"], [made["digit"], picked], **quick),
         frame.generate.click(
-            fresh, [made["seed"], made["lock"], view, made["model"], seen], [made["seed"], picked], **quick
+            fresh,
+            [view, seen, *(made[name] for name in ("seed", "lock", "model", "show", "digit", "to"))],
+            [picked, *(made[name] for name in ("seed", "digit", "to", "pad"))],
+            **quick,
         ),
     ]
     starts += [

@@ -5,6 +5,7 @@ import re
 import threading
 import zlib
 from io import BytesIO
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -430,6 +431,19 @@ def test_measured_reads_the_card_and_says_nothing_where_nothing_was_measured(tmp
     assert "no card yet" in ui.card_text("x")
     (folder / "README.md").write_text("---\nlicense: mit\n---\n# X\n![samples](samples.png)\nText")
     assert ui.card_text("x") == "# X\nText"
+    (folder / "README.md").write_text(r"- \\( q(z \mid x) \\): of \\(z\\), \\( \tfrac{1}{2} \\)")
+    assert ui.card_text("x") == r"- $q(z \mid x)$: of $z$, $\tfrac{1}{2}$", "as ui.markdown sets formulas"
+
+
+def test_a_mesh_file_has_normals_and_needs_no_scipy(monkeypatch):
+    trimesh = pytest.importorskip("trimesh")
+    monkeypatch.delattr(trimesh.geometry, "weighted_vertex_normals")  # which wants scipy, and tells so at length
+    corners = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]], np.float32)
+    faces = np.array([[0, 1, 2], [0, 3, 1], [0, 2, 3], [1, 3, 2]])
+    lines = Path(ui.mesh_file(corners, faces, "obj")["path"]).read_text().splitlines()
+    normals = [[float(x) for x in line.split()[1:]] for line in lines if line.startswith("vn ")]
+    assert np.allclose(normals, corners / np.sqrt(3), atol=1e-6)
+    assert b"NORMAL" in Path(ui.mesh_file(corners, faces, "glb")["path"]).read_bytes()
 
 
 def luminance(colour: str) -> float:

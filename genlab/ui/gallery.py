@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from genlab.figures import Metric, label, value
 from genlab.names import CARD, FAMILIES, METRICS, WEIGHTS, Pretrained, require, root
+from genlab.ui.panels import card_body
 
 gr = require("gradio", extra="apps")
 
@@ -198,7 +199,5 @@ def card_markdown(model: Pretrained) -> str:
         text = (model.folder / CARD).read_text(encoding="utf-8")
     except OSError:
         return f"This model has no card yet: `genlab evaluate {model.name}` writes it."
-    text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.S)
-    text = re.sub(r"\A\s*# .*\n", "", text)
-    text = re.sub(r"\\\\\(\s*(.+?)\s*\\\\\)", r"$\1$", text)  # the Hub's marks of inline formulas, and ours
+    text = re.sub(r"\A\s*# .*\n", "", card_body(text))
     return re.sub(r"(!\[[^\]]*\]\()" + re.escape(PICTURE), lambda m: m[1] + file_url(model.folder / PICTURE), text)

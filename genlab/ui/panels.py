@@ -49,12 +49,17 @@ def python_text(*lines: str) -> str:
     return "```python\n" + "\n".join(lines) + "\n```"
 
 
+def card_body(card: str) -> str:
+    """A card without front matter, its inline formulas as `ui.markdown` sets them, not as the Hub does."""
+    return re.sub(r"\\\\\(\s*(.+?)\s*\\\\\)", r"$\1$", without_front_matter(card))
+
+
 def card_text(name: str) -> str:
-    """A bundled model's card without its front matter; a sentence where there is none yet."""
+    """A bundled model's card without front matter and pictures; a sentence where there is none yet."""
     file = root() / "model_cards" / name / CARD
     if not file.is_file():
         return f"`{name}` has no card yet: `genlab evaluate {name}` writes it."
-    text = without_front_matter(file.read_text(encoding="utf-8"))
+    text = card_body(file.read_text(encoding="utf-8"))
     return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith(("![", "<img")))
 
 

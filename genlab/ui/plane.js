@@ -9,7 +9,7 @@ const small = root.classList.contains("gl-small"), CELLS = 17, STEPS = 9, SHOWN 
 const COLOURS = "#ffffff #E69F00 #56B4E9 #00b386 #F0E442 #4b9be0 #ef6c1a #CC79A7 #a3adba #cbb994".split(" ");
 const BLANK = {
   space: "", at: [0, 0], ends: null, marks: [], behind: "pictures", strip: "", samples: [], target: "", alt: "",
-  status: "", side: "",
+  status: "", side: "", touched: false,
 };
 
 // A component that was hidden is made anew, with its last value alone; so what its stage held outlives it here.
@@ -18,6 +18,7 @@ const state = places.get(PLACE) ?? { ...BLANK, serial: -1 };
 places.set(PLACE, state);
 let look = null, held = null, apart = [0, 0], asked = 0, settle = 0, layer = null, target = null;
 const ended = new AbortController();
+const idle = () => small && !look && !state.touched; // beside samples, a code that nobody chose would be the loudest
 const one = () => glSpaces.known.get(state.space);
 const clamp = (x, low, high) => Math.min(Math.max(x, low), high);
 const number = (x) => x.toFixed(2).replace("-", "\u2212");
@@ -97,6 +98,7 @@ function likelihood(z) {
 
 function showGlass() {
   const z = look ?? state.at, space = one();
+  root.classList.toggle("gl-idle", idle());
   const began = performance.now(), decoded = picture(glass, z);
   root.dataset.ms = (performance.now() - began).toFixed(2);
   root.dataset.frames = Number(root.dataset.frames) + 1;
@@ -141,9 +143,10 @@ function showStrip() {
     cell.append(Object.assign(make("canvas"), { width: 28, height: 28 }), make("figcaption"));
     strip.append(cell);
   }
+  let coming = false;
   cells.forEach((z, k) => {
     const [canvas, caption] = strip.children[k].children;
-    picture(canvas, z);
+    coming = !picture(canvas, z);
     canvas.setAttribute("role", "img");
     const word = ends ? ["A", ...Array(STEPS - 2).fill(""), "B"][k] : state.samples[k].caption ?? "";
     caption.textContent = word;
@@ -151,6 +154,8 @@ function showStrip() {
     const alt = ends ? `Step ${k + 1} of ${STEPS} from A to B` : `Sample ${k + 1}${word ? `, ${word}` : ""}`;
     canvas.setAttribute("aria-label", alt);
   });
+  strip.classList.toggle("gl-coming", coming);
+  strip.dataset.coming = ends && !state.error ? "the nearest of the map, until the decoder is here" : "";
 }
 
 // -- the map ----------------------------------------------------------------------------------------------------------
@@ -215,7 +220,7 @@ function showMap() {
     pen.beginPath();
     pen.arc(x0, y0, r * u, 0, 2 * Math.PI);
     stroke("rgba(255,255,255,.6)");
-    if (!small) say(`${r}\u03c3`, x0 + r * u * 0.7071 + 3, y0 - r * u * 0.7071 - 6, "#dfe5ec");
+    if (!small) say(`${r}\u03c3`, x0 - 6, y0 - r * u - 9, "#dfe5ec", "right"); // where no lens lies
   }
   if (!small)
     for (const t of ticks(left, right)) {
@@ -269,6 +274,7 @@ function showMap() {
       pen.fillText("AB"[k], x, y + 1);
     });
   }
+  if (idle()) return;
   const [x, y] = place(look ?? state.at); // a cross around the code, which stays open in its middle
   for (const [colour, thick] of [["#0c0f13", 4], ["#fff", 2]]) {
     pen.beginPath();
@@ -308,7 +314,7 @@ function gaussian({ at, std = [0, 0], label = "" }, colour, u, stroke, say) {
   const most = Math.max(...std) * 2 * u, side = 112;
   if (small || !most || most > 20) return;
   const times = Math.max(2, Math.floor(40 / most)), right = x < width() / 2, low = y < height() / 2;
-  const cx = right ? width() - side / 2 - 8 : side / 2 + 8, cy = low ? height() - side / 2 - 32 : side / 2 + 32;
+  const cx = right ? width() - side / 2 - 8 : side / 2 + 36, cy = low ? height() - side / 2 - 32 : side / 2 + 32;
   pen.beginPath();
   pen.moveTo(x, y);
   pen.lineTo(cx, cy);
@@ -372,7 +378,7 @@ map.addEventListener("pointermove", (event) => {
   } else draw("map", "glass");
 });
 map.addEventListener("pointerup", (event) => {
-  if (held === "look") state.at = code(event);
+  if (held === "look") Object.assign(state, { at: code(event), touched: true });
   const done = held !== null;
   held = null;
   if (event.pointerType !== "mouse") look = null;
@@ -391,6 +397,7 @@ map.addEventListener("keydown", (event) => {
   if (!way && end < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault();
   look = null;
+  state.touched = true;
   const [left, right, bottom, top] = box(), step = (event.shiftKey ? 0.1 : 0.02) * (right - left);
   const [x, y] = state.at;
   if (way) state.at = [clamp(x + step * way[0], left, right), clamp(y + step * way[1], bottom, top)];

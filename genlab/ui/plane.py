@@ -60,7 +60,8 @@ TEMPLATE = """
 
 
 def plane(value: dict | None = None, *, small: bool = False, **kwargs):
-    """The component. small: the map is small and all else beside it, so that several fit below one another."""
+    """The component. small: the map is small and all else beside it, so that several fit below one another; a code is
+    shown once somebody points at it or chooses one."""
     scripts = [(HERE / name).read_text(encoding="utf-8") for name in ("plane_spaces.js", "plane.js")]
     return gr.HTML(
         value,

@@ -208,6 +208,48 @@ def test_both_models_sample_and_the_judge_reads(visit, app):
 
 
 @pytest.mark.browser
+def test_from_a_to_b_the_button_walks_between_two_other_digits(visit):
+    page = visit("view=compare&show=ends&digit=0&to=1")
+    page.get_by_role("button", name="Two other digits").click()
+    page.wait_for_url(re.compile(r"digit=[2-9].*to=[2-9]|to=[2-9].*digit=[2-9]|digit=[2-9](?!.*to=)|\?to=[2-9]"))
+    assert "seed=" not in page.url and page.get_by_role("checkbox", name="keep it").count() == 0
+
+
+@pytest.mark.browser
+def test_beside_samples_no_code_is_shown_before_one_is_pointed_at(visit):
+    page = visit("view=compare")
+    page.wait_for_function("() => document.querySelectorAll('.gl-small.gl-idle').length === 2")
+    at = box(page)
+    page.mouse.move(at["x"] + 60, at["y"] + 80)
+    page.wait_for_function("() => document.querySelectorAll('.gl-small.gl-idle').length === 1")
+    page.mouse.move(5, 5)
+    page.wait_for_function("() => document.querySelectorAll('.gl-small.gl-idle').length === 2")
+
+
+@pytest.mark.browser
+def test_source_and_card_are_of_what_is_on_the_stage(visit):
+    page = visit("model=ae")
+
+    def told(label: str, laws: list[str]):
+        page.locator(".gl-below button", has_text=label).wait_for()
+        page.wait_for_function(
+            "laws => ['VAE.loss', 'Autoencoder.loss'].every(law => laws.includes(law) === "
+            "[...document.querySelectorAll('.gl-below p code')].some(code => code.innerText === law))",
+            arg=laws,
+        )
+
+    for label in ("Under the hood", "Model card: ae-mnist"):
+        page.locator(".gl-below button", has_text=label).click()
+    told("Model card: ae-mnist", ["Autoencoder.loss"])
+    page.locator(".gl-below li .katex").first.wait_for()
+    assert page.get_by_text("\\( x").count() == 0, "formulas are set"
+    page.get_by_role("button", name="cross both maps").click()
+    told("Model cards: vae-mnist, ae-mnist", ["VAE.loss", "Autoencoder.loss"])
+    page.get_by_role("button", name="turn one number").click()
+    told("Model cards: beta-vae-scenes, vae-scenes", ["VAE.loss"])
+
+
+@pytest.mark.browser
 @pytest.mark.parametrize("dark", [False, True])
 def test_on_a_phone_the_stage_comes_first_and_nothing_sticks_out(visit, dark):
     page = visit("view=compare" if dark else "", width=390, height=844, dark=dark)
@@ -244,6 +286,7 @@ def test_where_a_model_is_missing_the_page_says_so_in_one_sentence(browser):
         page.locator(".gl-plane .gl-status.gl-error").first.wait_for()
         assert page.locator(".gl-status.gl-error").first.inner_text() == "no model is called 'ae-mnist'"
         assert page.locator(".gl-plane").first.get_attribute("data-state") == "ready", "the sheet is there all the same"
+        assert page.locator(".gl-plane-strip.gl-coming canvas").count() == 9, "pictures that are not the last word"
 
 
 # -- through the API ---------------------------------------------------------------------------------------------------
@@ -391,6 +434,45 @@ def test_what_is_there_on_arrival_was_made_by_the_weights_of_today(app):
         assert np.allclose(kl, [number["kl"] for number in app.numbers(name)], rtol=0.05, atol=0.01), name
     found = app.read(app.VAE, app.EXAMPLES[app.KNOBS["digit"].default])
     assert np.allclose(ready["map"]["marks"][0]["at"], found["mean"], atol=1e-2)
+
+    def words(text: str) -> str:
+        return re.sub(r"<img[^>]*>|[\d.]+", "", text)
+
+    knobs = app.KNOBS.defaults()
+    assert words(ready["traverse"]) == words(app.traversed(knobs))
+    assert words(ready["law"]) == words(app.equation("map", knobs, app.EXAMPLES[knobs["digit"]]))
+
+
+def now(text: str) -> list[dict[str, str]]:
+    """What each law of a panel says that its symbols are now."""
+    tables = text.split("| --- | --- | --- |")[1:]
+    return [dict(re.findall(r"^\| \$(.+?)\$ \|.*\| (.*) \|$", table, flags=re.M)) for table in tables]
+
+
+def test_the_equation_says_what_is_on_the_stage(app):
+    def said(view: str, **changed):
+        knobs = app.KNOBS.clean(changed)
+        return now(app.equation(view, knobs, app.EXAMPLES[knobs["digit"]]))
+
+    vae, ae = said("compare", show="ends", digit="0", to="1")
+    a, b = app.ends_of(app.AE, app.KNOBS.clean({"to": "1"}), app.EXAMPLES["0"])
+    assert vae["x"] == ae["x"] == "a 0, drawn by us"
+    assert vae["z"].startswith("9 from A") and ae["z"] == f"9 from A, {app.pair(a)}, straight to B, {app.pair(b)}"
+    vae, ae = said("compare", spread=0.5)
+    assert vae["x"] == ae["x"] == "none is encoded" and vae[r"q_\phi(z \mid x)"] == "–"
+    assert "its prior, spread 0.5 times" in vae["z"] and "a Gaussian fitted to its codes, spread" in ae["z"]
+    assert "as if it had" in said("compare", fit="prior")[1]["z"]
+    (one,) = said("map", model="ae")
+    assert app.pair(app.start(app.AE)) in one["z"]
+    assert now(app.equation("map", app.KNOBS.clean({"digit": "drawn"}), ""))[0]["x"] == "none is drawn"
+
+
+def test_the_notice_is_true_of_the_numbers(app):
+    beta, plain = app.numbers(app.BETA), app.numbers(app.PLAIN)
+    assert sum(one["kl"] for one in beta) < sum(one["kl"] for one in plain) / 2, "the code says less"
+    assert beta[-1]["kl"] < 0.1 * beta[0]["kl"] and plain[-1]["kl"] > 0.5 * plain[0]["kl"], "nearly switched off"
+    assert [one["factor"] for one in beta if one["share"] > 0.9] == ["field"], "one follows the background alone"
+    assert sum(one["share"] < 0.5 for one in beta) > 5, "most mix several things"
 
 
 @pytest.mark.parametrize(
