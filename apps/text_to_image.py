@@ -22,7 +22,8 @@ MODELS = ["ldm-scenes", "kl-vae-scenes", "clip-scenes", "reader-scenes"]
 LDM, CODEC, CLIP, READER = MODELS  # the codec comes with the first
 WORLD = ui.part("data.sentences")  # the words of the world, and what sentences mean
 PROMPT = "a large striped red circle left of a small blue square, on a yellow field"
-LONGEST = 300  # characters of a sentence
+LONGEST = 300  # characters of a sentence; its field takes more, so that the page can say what is too long
+SHOWN = 20  # words read in one picture: the most that three things and a field take
 KNOBS = ui.Knobs(
     prompt=ui.Text("Sentence", PROMPT, LONGEST),
     guidance=ui.Number("rho (diffusers guidance_scale = 1 + rho)", 2.0, 0, 8, 0.1),
@@ -51,7 +52,7 @@ NOTICE = """
   grid is what the sampler holds, decoded as it is; the right one the picture that the network already sees in it.
 - A word marked ✗ is one the picture does not keep. Try "one word changed": same noise, one word, and the things change
   places. Most often wrong are textures, the finest that a code can hold, and how many things there are. What comes true
-  how often stands below, measured.
+  how often stands in the charts, measured.
 - At rho = 0 the sentence is only *told*. Guidance pushes away from pictures of anything (or of the negative prompt), so
   more words come true; much more of it, and pictures of one sentence become alike and harsh.
 - ◇ marks a colour and a shape never shown together in training. Both are known from elsewhere: is the pair?
@@ -91,7 +92,7 @@ def checked(prompt) -> str:
     if not text:
         raise GenlabError(f"Write what to draw, or press the chips: {PROMPT!r}, for one.")
     if len(prompt) > LONGEST:
-        raise GenlabError(f"A sentence may have {LONGEST} characters; this one has {len(prompt):,}.")
+        raise GenlabError(f"A sentence may have {LONGEST} characters; this one has {len(prompt):,}: say it shorter.")
     words = set(re.findall(r"\w+", text.lower()))
     if not words & set(WORLD.vocabulary()) - set(WORLD.FILLERS):
         strange = " ".join(filter(None, ["No word of this is known here.", unread(text)]))
@@ -102,7 +103,9 @@ def checked(prompt) -> str:
 def checked_negative(text) -> str:
     """What to keep away from; it may be empty. Raises GenlabError."""
     if isinstance(text, str) and len(text) > LONGEST:
-        raise GenlabError(f"A negative prompt may have {LONGEST} characters; this one has {len(text):,}.")
+        raise GenlabError(
+            f"A negative prompt may have {LONGEST} characters; this one has {len(text):,}: say it shorter."
+        )
     return KNOBS["negative"].clean(text) if isinstance(text, str) else ""
 
 
@@ -117,10 +120,14 @@ def unread(text: str) -> str:
 
 def note(prompt: str) -> str:
     """What there is to say of a sentence before it is drawn, as HTML."""
-    said = []
-    if strange := unread(prompt[: LONGEST + 1]):
+    if len(prompt) > LONGEST:
+        return f'<p class="gl-note" role="status">{LONGEST} characters are the most: say it shorter.</p>'
+    said, meant = [], WORLD.understand(prompt)
+    if len(meant.things) > WORLD.MOST:
+        said.append(f"Three things are the most that a picture holds, and here are {len(meant.things)}.")
+    if strange := unread(prompt):
         said.append(f"{escape(strange)} The model reads it as one word for all it does not know.")
-    if pairs := WORLD.held_out(WORLD.understand(prompt[:LONGEST])):
+    if pairs := WORLD.held_out(meant):
         said.append(f"<b>◇ {escape(' and '.join(pairs))}:</b> never seen in training.")
     return "".join(f'<p class="gl-note" role="status">{text}</p>' for text in said)
 
@@ -135,7 +142,15 @@ def chips(prompt: str) -> str:
         "place": things[-1].place if len(things) in (1, 3) else "",
         "field": said.field,
     }
-    return ui.assembled(**value, exact=sentence(value) == " ".join(prompt.split()))
+    again = sentence(value)
+    return ui.assembled(**value, exact=WORLD.understand(again) == said and meaning(again) == meaning(prompt))
+
+
+def meaning(text: str) -> list[str]:
+    """The words of a text that say something, each as captions have it; no texture is a plain one."""
+    usual = {other: word for word, others in WORLD.OTHER_WORDS.items() for other in others}
+    words = re.findall(r"\w+", text.lower())
+    return [usual.get(word, word) for word in words if word not in (*WORLD.FILLERS, "plain")]
 
 
 def sentence(value: dict) -> str:
@@ -257,6 +272,11 @@ def reading(words: list) -> str:
     return " ".join(f"✗{word}" if right is False else word for word, right in words) or "nothing"
 
 
+def few_words(words: list) -> list:
+    """What is read in a picture, cut where a sentence asks for more than a picture holds."""
+    return words if len(words) <= SHOWN else [*words[: SHOWN - 1], (f"and {len(words) - SHOWN + 1} more", None)]
+
+
 def captions(found: dict) -> list[dict]:
     """Of few pictures all that is seen; of many only what is wrong, for there is no room."""
     few = len(found["words"]) <= 4
@@ -264,7 +284,7 @@ def captions(found: dict) -> list[dict]:
     for score, words in zip(found["scores"], found["words"], strict=True):
         wrong = [(word, right) for word, right in words if right is False]
         shown = words if few else wrong or [("as asked" if found["right"] else reading(words), None)]
-        said.append({"head": f"CLIPScore {score:.2f}" if few else f"{score:.2f}", "words": shown})
+        said.append({"head": f"CLIPScore {score:.2f}" if few else f"{score:.2f}", "words": few_words(shown)})
     return said
 
 
@@ -290,7 +310,13 @@ def film_of(view: str, knobs: dict, **about) -> ui.Film:
     band = (1000 * min(knobs["low"], knobs["high"]), 1000 * max(knobs["low"], knobs["high"])) if acts else None
     words = {name: word for name, word in KNOBS.words(knobs).items() if name != KNOBS["seed"].label}
     return ui.Film(
-        f"{view}-{time.time_ns()}", of=knobs["steps"], band=band, knobs=words, noise=str(knobs["seed"]), **about
+        f"{view}-{time.time_ns()}",
+        of=knobs["steps"],
+        band=band,
+        knobs=words,
+        noise=str(knobs["seed"]),
+        subject=KNOBS["prompt"].label,
+        **about,
     )
 
 
@@ -339,7 +365,7 @@ def watch(knobs: dict, run: ui.Run, sketch: str, view: str = WATCH) -> Iterator[
     text = f"{summary(found)}. {done} {knobs['sampler']} steps{run.took}.{strange}"
     if view == SKETCH and not ui.shortened(sketch):
         text += " The link cannot hold this sketch: it has too many colours."
-    seen = "; ".join(reading(words) for words in found["words"])
+    seen = "; ".join(reading(few_words(words)) for words in found["words"])
     alt = f"{n} pictures of the {what} {knobs['prompt']!r} at {settings(knobs)}; {summary(found)}. Seen: {seen}."
     yield film.whole(ending(run, done, of, text), alt=alt, link=link(view, knobs, sketch)), found
 
@@ -404,7 +430,7 @@ def equation(view: str, knobs: dict, sketch: str) -> str:
         r"q(z \mid x)": f"the encoder of {CODEC}",
         "z_0": "4 × 8 × 8 numbers, a 48th of the picture's",
         "s": f"{SHELF[LDM].config.scale:g}" if SHELF.ready(LDM) else "–",
-        "z_t": "on the stage, left, decoded",
+        "z_t": "decoded under Watch, left" if view == SWEEP else "on the stage, left, decoded",
         r"\epsilon": f"from seed {knobs['seed']}",
         r"\epsilon_\theta": f"{LDM}, {'twice' if rho or view == SWEEP else 'once'} a step",
         "t": f'<span class="gl-now-t">0</span>, down from {start}',
@@ -414,7 +440,7 @@ def equation(view: str, knobs: dict, sketch: str) -> str:
         r"\rho": "**0, 1, 2, 4, 8**, a row each" if view == SWEEP else f"**{rho:g}**",
         r"\epsilon^*": mixed(view, rho, "the negative" if negative else "untold"),
         "D": CODEC,
-        r"\hat{x}": "on the stage, right",
+        r"\hat{x}": f"on the stage{'' if view == SWEEP else ', right'}",
     }
     return ui.equation(FAMILY, "LatentDiffusion", now)
 
@@ -496,7 +522,9 @@ def chart(points: list, rho: float) -> str:
         body = "<p>Generate, and your run appears here.</p>"
     else:
         how = "Solid: pairs of colour and shape seen in training. Dashed: never seen. ● your runs, a few pictures each."
-        if not curves:
+        if curves:
+            how += " Beside each name: seen · never seen, at the rho nearest to yours."
+        else:
             how = f"● your runs, a few pictures each. {LDM} is not measured yet: its curves come with its card."
         body = f'<p class="gl-note">{how}</p><div class="gl-minis">{"".join(minis)}</div>'
     return f"<h2>Which words come true (per cent, over rho)</h2>{body}"
@@ -558,20 +586,20 @@ def arrival() -> tuple[dict, np.ndarray]:
 
 def controls(frame: ui.Frame) -> dict:
     """The controls column; the components by knob, the chips, the note under them, the lock of the seed."""
-    made = {}
+    made, line = {}, {"show_label": False, "max_length": 100 * LONGEST}  # as much as a knob keeps
     words = {kind: WORLD.KINDS[kind] for kind in ("size", "texture", "shape")}
     words |= {"relation": WORLD.RELATIONS, "place": WORLD.PLACES}
     unseen = [f"{list(WORLD.COLOURS)[colour]} {WORLD.SHAPES[shape]}" for colour, shape in WORLD.HELD_OUT]
     with frame.controls:
         with frame.group("What"):
-            made["prompt"] = KNOBS["prompt"].component(show_label=False, placeholder=PROMPT)
+            made["prompt"] = KNOBS["prompt"].component(placeholder=PROMPT, **line)
             made["chips"] = ui.assemble(chips(PROMPT), words, WORLD.COLOURS, WORLD.FIELDS, unseen, WORLD.MOST)
             made["note"] = gr.HTML("", apply_default_css=False, elem_classes="gl-noted")
         with frame.group("How"):
             for name in ("guidance", "steps"):
                 made[name] = KNOBS[name].component()
             away = KNOBS["negative"]
-            made["negative"] = away.component(show_label=False, placeholder=f"{away.label}, or nothing")
+            made["negative"] = away.component(placeholder=f"{away.label}, or nothing", **line)
         with frame.group("Seed"), gr.Row(elem_classes="gl-seed"):
             made["seed"] = KNOBS["seed"].component(show_label=False, container=False, min_width=96)
             made["lock"] = gr.Checkbox(False, label="keep it", container=False, min_width=96)

@@ -24,11 +24,16 @@ def check_words(words: Sequence[str]) -> None:
 @functools.lru_cache(maxsize=8)
 def tokenizer(words: tuple[str, ...], context: int):
     """Lower case, split at blanks and punctuation, an end behind the last word; padded to the longest text of a batch,
-    cut off at `context`."""
+    cut off at `context`. Punctuation that is no word of the list is passed over, for people end sentences with it;
+    other signs, < or an emoji, are unknown words."""
     tokenizers = require("tokenizers", extra="apps")
     vocabulary = {word: number for number, word in enumerate((*SPECIAL, *words))}
     made = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token=SPECIAL[UNKNOWN]))
-    made.normalizer = tokenizers.normalizers.Lowercase()
+    kept = "".join(re.escape(word) for word in words if len(word) == 1)
+    passed_over = tokenizers.Regex(rf"[\p{{P}}&&[^_{kept}]]")  # to Unicode _ is punctuation too, but it joins words
+    made.normalizer = tokenizers.normalizers.Sequence(
+        [tokenizers.normalizers.Lowercase(), tokenizers.normalizers.Replace(passed_over, " ")]
+    )
     made.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
     end = SPECIAL[END]
     made.post_processor = tokenizers.processors.TemplateProcessing(single=f"$A {end}", special_tokens=[(end, END)])

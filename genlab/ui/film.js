@@ -2,7 +2,7 @@
 const find = (selector) => element.querySelector(selector);
 const make = (tag, className, text) => Object.assign(document.createElement(tag), { className, textContent: text ?? "" });
 const panels = find(".gl-panels"), bar = find(".gl-bar"), range = find("input"), play = find(".gl-play");
-const state = { run: null, about: null, frames: [], at: 0, before: null, mode: "steps", timer: null };
+const state = { run: null, about: null, frames: [], at: 0, before: null, mode: "steps", timer: null, room: [] };
 
 function layout(about) {
   panels.replaceChildren(...about.panels.map((title) => {
@@ -39,17 +39,28 @@ function paint(where, frame, panel, about) {
   });
 }
 
-function caption(where, frame, show) {
+const spoken = (className, { head, words }) => {
+  const node = make("span", className);
+  node.append(make("b", "", head), ...words.flatMap(([text, right]) =>
+    [" ", right === false ? make("em", "", `\u2717\u00a0${text}`) : text]));
+  return node;
+};
+
+// The words under the pictures. Those of a step get the room that the last step's take, or the last run's, and are cut
+// there: early pictures are full of mistakes, and what stands below would jump. rooms: captions to leave room for.
+function caption(where, frame, show, rooms) {
   panels.children[where].querySelectorAll(".gl-caption").forEach((span, i) => {
     const told = frame.captions[i] || "", plain = typeof told === "string", said = plain && !show ? "" : told;
     span.classList.toggle("gl-told", !plain);
     span.classList.toggle("gl-ghost", !plain && !show); // takes the same room, so that the panels' rows are level
     span.classList.toggle("gl-wrong", plain && said.includes("\u2717"));
     if (plain) return void (span.textContent = said);
-    span.replaceChildren(make("b", "", said.head), ...said.words.flatMap(([text, right]) =>
-      [" ", right === false ? make("em", "", `\u2717\u00a0${text}`) : text]));
+    const others = rooms.map((captions) => captions[i]).filter((other) => other?.words);
+    span.replaceChildren(spoken("gl-said", said), make("span", "gl-room"), ...others.map((other) => spoken("gl-room", other)));
   });
 }
+
+const heads = ({ words, nowWords }) => [`before: ${words}`, `now: ${nowWords}`];
 
 function draw() {
   const { about, frames, before, mode } = state, frame = frames[state.at];
@@ -58,10 +69,15 @@ function draw() {
   const shown = compare ? frames[frames.length - 1] : frame;
   about.panels.forEach((_, p) => paint(p, shown, p, about));
   if (compare) paint(0, before.frame, last, about);
-  for (let p = 0; p <= last; p++) caption(p, shown, p === last);
-  if (compare) caption(0, before.frame, true);
-  const titles = compare ? [`before: ${before.words}`, `now: ${before.nowWords}`] : about.panels;
-  panels.querySelectorAll("figcaption").forEach((node, p) => (node.textContent = titles[p]));
+  const rooms = compare ? [before.frame.captions, shown.captions] : [state.room];
+  for (let p = 0; p <= last; p++) caption(p, shown, p === last, rooms);
+  if (compare) caption(0, before.frame, true, rooms);
+  panels.classList.toggle("gl-compared", Boolean(compare));
+  const titles = compare ? heads(before) : about.panels;
+  // the other titles are there unseen, so that the rows below are level and stay where they are
+  const all = [...about.panels, ...(before ? heads(before) : [])];
+  panels.querySelectorAll("figcaption").forEach((node, p) =>
+    node.replaceChildren(make("span", "", titles[p]), ...all.map((title) => make("span", "gl-room", title))));
   panels.querySelectorAll(".gl-grid").forEach((node, p) => node.setAttribute("aria-label", `${titles[p]}. ${state.alt}`));
   bar.classList.toggle("gl-off", Boolean(compare));
   range.max = Math.max((state.whole ? frames.length : about.of) - 1, 1);
@@ -110,16 +126,31 @@ function difference(old, about, frame) {
   if (old.frame.at < old.about.of - 1 || frame.at < about.of - 1) return null; // one was stopped half way
   const changed = Object.keys(about.knobs).filter((key) => about.knobs[key] !== old.about.knobs[key]);
   if (!changed.length || old.about.noise !== about.noise) return null;
-  const words = (knobs) => changed.slice(0, 2).map((key) => `${key} ${knobs[key]}`).join(", ");
-  return { frame: old.frame, words: words(old.about.knobs), nowWords: words(about.knobs) };
+  if (changed.length > 1 && changed.includes(about.subject)) return null; // other things, drawn in another way
+  const pairs = changed.map((key) => differing(old.about.knobs[key], about.knobs[key]));
+  const words = (k) => changed.map((key, i) => `${key} ${pairs[i][k] || "nothing"}`).join(", ");
+  return { frame: old.frame, words: words(0), nowWords: words(1) };
+}
+
+// Two texts, each without the words with which both begin and end, but for one on either side.
+function differing(...texts) {
+  const words = texts.map((text) => text.split(" ")), shorter = Math.min(...words.map((w) => w.length));
+  const same = (at, most) => { let k = 0; while (k < most && at(words[0], k) === at(words[1], k)) k++; return k; };
+  const first = same((w, k) => w[k], shorter), last = same((w, k) => w[w.length - 1 - k], shorter - first);
+  const [from, rest] = [Math.max(first - 1, 0), Math.max(last - 1, 0)];
+  return words.map((w) => [...(from ? ["\u2026"] : []), ...w.slice(from, w.length - rest), ...(rest ? ["\u2026"] : [])].join(" "));
 }
 
 function begin(about) {
-  const old = state.whole && state.frames.length ? { about: state.about, frame: state.frames[state.frames.length - 1] } : state.old;
+  const whole = state.whole && state.frames.length && { about: state.about, frame: state.frames[state.frames.length - 1] };
+  const old = state.about?.still ? null : whole || state.old; // a link asked for something else than what was on arrival
   stop();
   Object.assign(state, { run: about.run, about, frames: [], whole: false, before: null, old, alt: "" });
   const shape = JSON.stringify([about.panels, about.n, about.cols, about.rows, about.size]);
-  if (shape !== state.shape) layout(about);
+  if (shape !== state.shape) {
+    layout(about);
+    state.room = [];
+  }
   state.shape = shape;
   panels.querySelectorAll(".gl-row-note").forEach((node) => (node.textContent = "")); // the run before's
   setMode("steps");
@@ -153,6 +184,7 @@ async function receive(value) {
 
 function finish(value) {
   state.alt = value.alt;
+  state.room = state.frames[state.frames.length - 1].captions;
   panels.querySelectorAll(".gl-row-note").forEach((node, i) => (node.textContent = value.notes[i] ?? ""));
   state.before = difference(state.old, value, state.frames[state.frames.length - 1]);
   if (state.before) {

@@ -67,7 +67,8 @@ class Film:
 
     `panels`: their titles. `of`: how many frames are to come. `rows`: a label for each row of pictures, if rows differ.
     `band`: the range of t in which something acts, shaded behind the scrubber. `score`: what the curve behind it shows.
-    `knobs`, `noise`: a run with other knobs and the same noise is shown beside the one before it.
+    `knobs`, `noise`: a run with other knobs and the same noise is shown beside the one before it. `subject`: the knob
+    that says what is drawn; if it and others changed, the two are not held against each other.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Film:
         score: str = "",
         knobs: dict[str, str] | None = None,
         noise: str = "",
+        subject: str = "",
     ):
         self.about: dict[str, Any] = {
             "run": run,
@@ -93,6 +95,7 @@ class Film:
             "score": score,
             "knobs": knobs or {},
             "noise": noise,
+            "subject": subject,
         }
         self.frames: list[np.ndarray] = []  # each (h, panels * n * w) or (h, panels * n * w, 3)
         self.facts: list[dict[str, Any]] = []
@@ -137,7 +140,8 @@ class Film:
 
         with Image.open(io.BytesIO(base64.b64decode(value["sheet"].split(",", 1)[1]))) as sheet:
             last = np.asarray(sheet)[-value["size"][0] :]
-        return value | {"sheet": viz.data_uri(viz.png(last)), "frames": value["frames"][-1:], "link": None}
+        sheet = viz.data_uri(viz.png(last))
+        return value | {"sheet": sheet, "frames": value["frames"][-1:], "link": None, "still": True}
 
     @staticmethod
     def message(text: str, error: bool = False, wait: bool = False) -> dict:

@@ -160,6 +160,17 @@ def test_changing_one_knob_shows_before_beside_now(visit):
 
 
 @pytest.mark.browser
+def test_all_that_changed_is_named(visit):
+    page = visit(f"label=7&guidance=6&{SMALL}")
+    finished(page)
+    assert page.locator(".gl-modes:visible").count() == 0, "nobody asked for what was there on arrival"
+    again(page, lambda: page.get_by_role("button", name="a classifier instead", exact=True).click())
+    titles = page.locator(".gl-film figcaption").all_inner_texts()[:2]
+    assert titles[0] == "before: Class 7, rho 6, Steps 5, Classifier scale 0"
+    assert titles[1] == "now: Class all, rho 0, Steps 50, Classifier scale 4"
+
+
+@pytest.mark.browser
 def test_every_control_acts(visit, app):
     page = visit(SMALL)
     finished(page)

@@ -69,6 +69,10 @@ def test_chips_show_how_far_a_free_sentence_is_understood(app):
     value = json.loads(app.chips("draw me a tiny crimson circle"))
     assert value["things"] == [["small", "plain", "", "circle"]] and not value["exact"]
     assert json.loads(app.chips(""))["things"] == []
+    for text in (f"{app.PROMPT}.", "A big, plain red circle to the left of a blue star on a pink background!"):
+        assert json.loads(app.chips(text))["exact"], "other words for the same"
+    for text in ("a red blue circle", "a star at the top left of a cross", "a red circle left of a green dog"):
+        assert not json.loads(app.chips(text))["exact"]
 
 
 @pytest.mark.parametrize(
@@ -96,13 +100,17 @@ def test_unknown_words_and_unseen_pairs_are_told_before_anything_is_drawn(app):
     said = app.note("a crimson circle above a red square <script>")
     assert "&#x27;crimson&#x27; is unknown: did you mean red?" in said and "<script" not in said
     assert "◇ red square:</b> never seen in training" in said
-    assert app.note(app.PROMPT) == ""
+    assert app.note(app.PROMPT) == app.note(f'"{app.PROMPT}."') == ""
+    assert "Three things are the most that a picture holds, and here are 4" in app.note("a circle " * 4)
+    assert app.note("a circle " * 300).count("<p") == 1 and "300 characters are the most" in app.note("a circle " * 300)
     assert app.unread(" ".join("abcdef")) == "'b' is unknown. 'c' is unknown. 'd' is unknown. So are 2 more."
 
 
 def test_the_text_towers_know_the_words_that_the_page_calls_known(app):
     for name in (app.LDM, app.CLIP):
         assert set(app.SHELF[name].config.words) == set(app.WORLD.vocabulary())
+        for text in (f"{app.PROMPT}.", "A dog!? and <b>: 'x', … circle,. a_b “red” - 7", app.PROMPT.upper()):
+            assert app.SHELF[name].unknown(text) == app.WORLD.unknown(text)
 
 
 # -- what is judged and said -------------------------------------------------------------------------------------------
@@ -133,6 +141,8 @@ def test_a_verdict_counts_and_marks(app):
     told = app.captions(found)
     assert told[0]["head"] == "CLIPScore 2.00" and any(right is False for _, right in told[0]["words"])
     assert app.verdict(frame, 0, "crimson")["share"] is None
+    told = app.captions(app.verdict(frame, 0, "a circle " * 33))
+    assert len(told[0]["words"]) == app.SHOWN and re.fullmatch(r"and \d+ more", told[0]["words"][-1][0])
 
 
 def test_the_chart_lives_without_a_card_and_shows_both_curves_with_one(app, monkeypatch):
@@ -147,7 +157,9 @@ def test_the_chart_lives_without_a_card_and_shows_both_curves_with_one(app, monk
     ]
     monkeypatch.setattr(app.ui, "measured", lambda *_: entries)
     drawn = app.chart(points, 2.0)
-    assert "colour<span>90 · 60</span>" in drawn and "never seen: 60 % at rho 0" in drawn
+    assert (
+        "colour<span>90 · 60</span>" in drawn and "seen · never seen" in drawn and "never seen: 60 % at rho 0" in drawn
+    )
 
 
 def test_runs_are_remembered_once_for_each_rho(app):
@@ -333,6 +345,8 @@ def test_enter_draws_what_was_typed_and_unknown_words_are_told(visit):
     assert "'crimson' is unknown" in status_of(page).inner_text() and "seed=3" in page.url, "the same noise"
     titles = page.locator(".gl-film figcaption").all_inner_texts()[:2]
     assert titles[0].startswith("before: Sentence") and titles[1].startswith("now: Sentence")
+    again(page, lambda: page.get_by_role("button", name="not striped", exact=True).click())
+    assert page.locator(".gl-modes:visible").count() == 0, "another sentence, drawn in another way"
     for text, why in (("", "Write what to draw"), ("a dog", "No word of this is known here")):
         prompt_of(page).fill(text)
         prompt_of(page).press("Enter")
@@ -370,6 +384,7 @@ def test_a_link_reproduces_what_it_shows_and_a_hostile_one_is_clamped(visit):
     page = visit(f"prompt=a+small+red+star&guidance=0.5&seed=11&negative=blue&{SMALL}")
     finished(page)
     assert prompt_of(page).input_value() == "a small red star"
+    assert page.locator(".gl-modes:visible").count() == 0, "nobody asked for what was there on arrival"
     other = visit(page.url.split("?")[1])
     finished(other)
     assert np.array_equal(shown(other), shown(page))

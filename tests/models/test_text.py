@@ -40,6 +40,16 @@ def test_sizes_that_make_no_tower_are_refused(sizes):
         check_tower(*sizes)
 
 
+def test_punctuation_that_is_no_word_is_passed_over_and_other_signs_are_unknown():
+    words = ("a", "red", "circle", ",")
+    plain = tokens(["a red circle, a"], words, 16)
+    for text in ("A red circle, a.", 'a "red" circle, a?!', "(a red) circle,. a…", "“a” red circle, -- a;:'。"):
+        assert torch.equal(tokens([text], words, 16), plain) and unknown(text, words) == []
+    assert unknown("a <b>blue</b> circle. 🙂!", words) == ["<", "b", ">", "blue", "🙂"]
+    assert unknown("a_red, circle", words) == ["a_red"] and unknown("a, b.", ("a", "b", "[", "^", "-")) == []
+    assert unknown("[a", ("a", "[")) == [] and tokens(["[a"], ("a", "["), 4).tolist() == [[4, 3, 2]]
+
+
 def test_texts_are_any_iterable_of_whole_strings():
     words, texts = ("a", "red"), ["a red", "red"]
     assert torch.equal(tokens(iter(texts), words, 8), tokens(texts, words, 8)) and strings(map(str, texts)) == texts
