@@ -24,7 +24,7 @@ pytest.importorskip("gradio")
 
 from genlab import demo
 from genlab.names import FAMILIES, GenlabError, Pretrained
-from genlab.ui import gallery
+from genlab.ui import gallery, limits
 from genlab.ui.gallery import Lesson
 from genlab.viz import png, tile
 
@@ -272,7 +272,7 @@ def test_pages_are_light_and_private_files_stay_private(site, copy):
 def test_an_upload_over_the_limit_is_refused(site):
     body = (
         b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.bin"\r\n\r\n'
-        + bytes(6_000_000)
+        + bytes(limits.STRANGER.upload + limits.STRANGER.body)
         + b"\r\n--x--\r\n"
     )
     request = urllib.request.Request(
