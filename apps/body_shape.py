@@ -664,10 +664,10 @@ def lesson(app: gr.Blocks) -> None:
         made_file.then(None, js="() => document.querySelector('#gl-body-file').click()", **here)
     if not limits.is_public():
         more = gr.State()
-        for button, where in ((load, path), (back, gr.State(""))):
+        for event, where in ((load.click, path), (path.submit, path), (back.click, gr.State(""))):
             held = [made["joint"], pose, before, *turns]
             own_asks = asks | {"inputs": [where, every]}
-            loading = button.click(load_own, outputs=[view, more, own, *held, said], **own_asks, **quick)
+            loading = event(load_own, outputs=[view, more, own, *held, said], **own_asks, **quick)
             loading.then(lambda bends: bends, more, view, **quick).then(follow, outputs=panels, **asks, **quick)
     opening = app.load(restore, None, [*state, *turns], **quick)
     opening.then(None, state, None, js=SHOW, **here)

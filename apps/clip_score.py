@@ -17,7 +17,7 @@ import gradio as gr
 import numpy as np
 
 from genlab import GenlabError, ui, viz
-from genlab.ui import limits, nearest
+from genlab.ui import limits, nearest, packing
 
 TITLE = "CLIP score"
 SUMMARY = "How well do a picture and a sentence fit? One number a pair, and how one wrong word slips through."
@@ -77,7 +77,8 @@ NOTICE = """
   often, each row says. What still slips through is mostly one word about one of three things.
 - clip-mnist is the same network for digits: the classes are words, and the best sentence is the answer.
 - Nearest searches pictures by a text. It learned whole captions: one that says all of a scene ("a small green circle at
-  the top, on a blue field") finds it; of one that says little ("a large red star") much comes true, and not always all.
+  the top, on a blue field") finds it; of one that says little ("a large red star") it finds colour and size, and mostly
+  misses the shape.
 - What matters: parts of the picture are covered, one after the other, by the picture's most common colour. Orange (+)
   lowers the score when covered, blue (−) raises it. It shows what the score hangs on, not what the network "sees".
 """
@@ -488,7 +489,8 @@ def summary(name: str, cells: np.ndarray, templates: list[str], uploads: list) -
     if any(not packed_drawing(one) for one in uploads):
         said += ". Uploaded pictures are cut to a square"
         said += f", and shown at the model's own size, {side} x {side}" if ours else ""
-        said += "; the link does not hold them"
+    if lost := len(uploads) - len(drawings_of(link_of(uploads))):
+        said += f". The link does not hold {'your picture' if lost == 1 else f'{lost} of your pictures'}"
     if uploads:
         knows = "digits" if name == MNIST else "scenes"
         said += f". It was trained on {knows} alone: of photographs it knows nothing" if ours else ""
@@ -562,9 +564,9 @@ def link(asked: dict) -> dict:
     for key, default in (("templates", PLAIN), ("model", CLIP), ("query", QUERY), ("view", SCORES)):
         if asked[key] and asked[key] != default:
             values[key] = asked[key]
-    if len(values.get("texts", "")) > 4000:  # browsers and servers cut long addresses
+    if len(values.get("texts", "")) > packing.LONGEST:
         del values["texts"]
-    if drawings := link_of(asked["uploads"]):
+    if drawings := link_of(asked["uploads"], packing.LONGEST - len(values.get("texts", ""))):
         values["drawn"] = drawings
     names = [*KNOBS, "texts", "templates", "model", "query", "view", "drawn"]
     return {"names": names, "values": values, "cell": "cell", "temperature": "tau"}
@@ -576,15 +578,15 @@ def packed_drawing(upload: tuple[str, np.ndarray]) -> str:
     if not word.startswith(DRAWING) or picture.shape[0] not in SIDE.values():
         return ""
     if len(picture) == SIDE[MNIST]:
-        return ui.packed(ui.drawn(picture[..., 0] / 255))
+        return ui.packed(ui.drawn(picture[..., 0] / 255)) if np.ptp(picture, axis=-1).max() == 0 else ""
     return ui.shortened(ui.sketched(picture))
 
 
-def link_of(uploads: list) -> str:
-    """The drawings among one's own pictures, as many as a link holds."""
+def link_of(uploads: list, room: int = packing.LONGEST) -> str:
+    """The drawings among one's own pictures, as many as there is room for in a link."""
     kept = ""
     for packed in filter(None, map(packed_drawing, uploads)):
-        if len(kept) + len(packed) < 4000:
+        if len(kept) + len(packed) < room:
             kept += "~" * bool(kept) + packed
     return kept
 
@@ -599,7 +601,8 @@ def drawings_of(text) -> list[tuple[str, np.ndarray]]:
             picture = np.repeat((255 * ui.ink(ink)).round().astype(np.uint8)[..., None], 3, axis=-1)
         else:
             continue
-        found.append((f"{DRAWING}{len(found) + 1}", picture))
+        if (picture != picture[0, 0]).any():
+            found.append((f"{DRAWING}{len(found) + 1}", picture))
     return found
 
 
@@ -641,7 +644,7 @@ def python(asked: dict) -> str:
     """Python that computes the numbers on the stage."""
     knobs, name = asked["knobs"], asked["model"] or CLIP
     if asked["view"] == NEAREST:
-        return searching(asked["query"], knobs, name)
+        return searching(asked, knobs, name)
     templates, side = templates_of(asked["templates"]), side_of(name)
     uploads, digits = asked["uploads"], name == MNIST
     code = [*beginning(name, bool(uploads)), *world(name).code(knobs, side)]
@@ -690,16 +693,17 @@ def reading(upload: tuple[str, np.ndarray]) -> str:
     return f'ui.sketch(ui.lengthened("{packed}"))[0]'
 
 
-def searching(query: str, knobs: dict, name: str) -> str:
+def searching(asked: dict, knobs: dict, name: str) -> str:
     """Python that finds what the search found."""
+    picked = min(asked["picked"], 11)
     hay = knobs | {"n": HAYSTACK[name in MODELS], "seed": HAYSTACK_SEED, "things": "3", "say": "captions"}
     return ui.python_text(
         *beginning(name, own=False),
         *world(name).code(hay, side_of(name)),
         "f, g = clip.encode_image(pictures).detach(), clip.encode_text(texts).detach()",
-        f"similar = f @ clip.encode_text([{query!r}])[0].detach()",
+        f"similar = f @ clip.encode_text([{asked['query']!r}])[0].detach()",
         "near = similar.argsort(descending=True)[:12]  # pictures[near] are those on the stage",
-        "best = [texts[i] for i in (g @ f[near[0]]).argsort(descending=True)[:6]]  # captions of the first of them",
+        f"best = [texts[i] for i in (g @ f[near[{picked}]]).argsort(descending=True)[:6]]  # its captions",
     )
 
 
@@ -920,7 +924,7 @@ def lesson(app: gr.Blocks) -> None:
         """The texts' box follows the stage, whichever view is open, while its texts are the page's own."""
         seed, own = now["knobs"]["seed"], now["knobs"]["say"] == "own"
         if not own and not now["knobs"]["n"]:  # no pictures, and nothing to say of them
-            return {}
+            return {shown_of: {"arrival": False, "seed": seed, "written": before}}
         texts = now["texts"] if own else "\n".join(written(now["knobs"], "", permitted(now["model"]))[0])
         out = {shown_of: {"arrival": False, "seed": seed, "written": [texts, *before[:7]]}}
         return out if own else out | {made["texts"]: texts}
@@ -928,6 +932,8 @@ def lesson(app: gr.Blocks) -> None:
     def typed(request: gr.Request, shows, *state):
         """Somebody writes, and not the page: the texts are their own from now on."""
         state, text, say = [*state], 3, 7 + [*KNOBS].index("say")
+        if state[0] == NEAREST:  # which has no need of them: it is the page that writes, now and then late
+            return gr.skip(), gr.skip()
         if state[say] != "own" and state[text] in shows["written"]:
             return gr.skip(), gr.skip()
         state[say] = "own"
@@ -1008,7 +1014,7 @@ def lesson(app: gr.Blocks) -> None:
         """New scenes: another seed, unless one was just typed: it is not the one on the stage."""
         RUNS.end(request.session_hash, "replaced")
         typed = KNOBS["seed"].clean(seed) != shows["seed"]
-        return seed if typed else int(np.random.default_rng().integers(10_000))
+        return KNOBS["seed"].clean(seed) if typed else int(np.random.default_rng().integers(10_000))
 
     def suggestion(changes: dict):
         def apply(request: gr.Request, model):
@@ -1026,7 +1032,8 @@ def lesson(app: gr.Blocks) -> None:
     queued = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 2, "concurrency_id": "clip"}
     state = [view, uploads, chosen, *boxes, *knobs]
     shown = [matrix, near, shows, made["texts"], law, code]
-    app.load(restore, None, [*knobs, *boxes, chosen, view, tabs, uploads, made["drop"]], **quick)
+    restored = app.load(restore, None, [*knobs, *boxes, chosen, view, tabs, uploads, made["drop"]], **quick)
+    restored.then(covered_by, made["model"], [cover, card], **quick)
     for tab, name in ((first, SCORES), (second, NEAREST)):
         tab.select(opened(name), view, view, **quick)
     # change, for input is silent when somebody pastes or deletes
@@ -1049,7 +1056,7 @@ def lesson(app: gr.Blocks) -> None:
         **quick,
     ).then(wanted, state, pulse, **quick)
     made["model"].change(draws, made["model"], [made["colours"], made["ink"]], **quick)
-    made["model"].change(covered_by, made["model"], [cover, card], **quick)
+    made["model"].change(covered_by, made["model"], [cover, card], trigger_mode="always_last", **quick)
     made["drop"].click(drop, chosen, [uploads, made["drop"], chosen], **quick).then(wanted, state, pulse, **quick)
     near.select(picture_picked, chosen, chosen, **quick).then(wanted, state, pulse, **quick)
     pulse.change(run, [shows, *state], shown, trigger_mode="always_last", **queued).then(
@@ -1060,7 +1067,6 @@ def lesson(app: gr.Blocks) -> None:
     matrix.release(temperature_chosen, [chosen, *rest], [chosen, code], **quick)
     frame.stop.click(over, **quick)
     app.load(introduce, None, source, **quick)
-    app.load(covered_by, made["model"], [cover, card], **quick)
 
 
 def cell_of(pair) -> tuple[int, int] | None:

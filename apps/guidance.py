@@ -383,7 +383,7 @@ def build() -> gr.Blocks:
             with gr.Tabs(elem_classes="gl-apps"):
                 with gr.Tab("Our digits"):
                     lesson(app)
-                with gr.Tab("Any pipeline"):
+                with gr.Tab("Any pipeline", elem_classes="gl-waits"):  # for the button
                     pipeline_tab.build_tab(app)
         else:
             lesson(app)

@@ -501,7 +501,7 @@ def code_word(name: str, view: str, knobs: dict, drawing: str, at=None) -> str:
         return f'<span class="gl-now-z">{pair(at or start(name))}</span>'
     if knobs["show"] == "ends":
         ends = ends_of(name, knobs, drawing)
-        return f"9 from A, {pair(ends[0])}, straight to B, {pair(ends[1])}" if ends else "–"
+        return "9 on the straight line from A to B" if ends else "–"
     wide = "" if knobs["spread"] == 1 else f", spread {knobs['spread']:g} times as far"
     return f"{JUDGED} from {source(name, knobs)}{wide}; the first {SHOWN} are on the map"
 

@@ -23,7 +23,7 @@ LDM, CODEC, CLIP, READER = MODELS  # the codec comes with the first
 WORLD = ui.part("data.sentences")  # the words of the world, and what sentences mean
 PROMPT = "a large striped red circle left of a small blue square, on a yellow field"
 LONGEST = 300  # characters of a sentence; its field takes more, so that the page can say what is too long
-SHOWN = 20  # words read in one picture: the most that three things and a field take
+SHOWN = 20  # words read in one picture: a little more than three things and a field take
 KNOBS = ui.Knobs(
     prompt=ui.Text("Sentence", PROMPT, LONGEST),
     guidance=ui.Number("rho (diffusers guidance_scale = 1 + rho)", 2.0, 0, 8, 0.1),
@@ -305,16 +305,19 @@ def settings(knobs: dict) -> str:
 # -- the three views: each yields what its film shows next, and at the end what was found ----------------------------
 
 
-def film_of(view: str, knobs: dict, **about) -> ui.Film:
+def film_of(view: str, knobs: dict, sketch: str = "", **about) -> ui.Film:
     acts = knobs["guidance"] > 0 or view == SWEEP
     band = (1000 * min(knobs["low"], knobs["high"]), 1000 * max(knobs["low"], knobs["high"])) if acts else None
-    words = {name: word for name, word in KNOBS.words(knobs).items() if name != KNOBS["seed"].label}
+    words = KNOBS.words(knobs)
+    del words[KNOBS["seed"].label]
+    if view != SKETCH:
+        del words[KNOBS["strength"].label.split(" (")[0]]
     return ui.Film(
         f"{view}-{time.time_ns()}",
         of=knobs["steps"],
         band=band,
         knobs=words,
-        noise=str(knobs["seed"]),
+        noise=f"{knobs['seed']} {hash(sketch)}",
         subject=KNOBS["prompt"].label,
         **about,
     )
@@ -347,7 +350,7 @@ def watch(knobs: dict, run: ui.Run, sketch: str, view: str = WATCH) -> Iterator[
     """Pictures while they form: z_t, decoded, beside the predicted x."""
     sketch, n, of = sketch if view == SKETCH else "", knobs["n"], knobs["steps"]
     columns = n if n < 3 else 2 if n < 5 else 3 if n < 7 else 4
-    film = film_of(view, knobs, panels=PANELS, columns=columns, score="right")
+    film = film_of(view, knobs, sketch if view == SKETCH else "", panels=PANELS, columns=columns, score="right")
     found = None
     for done, frame in enumerate(walk([knobs], n, sketch, pace(run)), 1):
         if frame:
@@ -586,20 +589,20 @@ def arrival() -> tuple[dict, np.ndarray]:
 
 def controls(frame: ui.Frame) -> dict:
     """The controls column; the components by knob, the chips, the note under them, the lock of the seed."""
-    made, line = {}, {"show_label": False, "max_length": 100 * LONGEST}  # as much as a knob keeps
+    made = {}
     words = {kind: WORLD.KINDS[kind] for kind in ("size", "texture", "shape")}
     words |= {"relation": WORLD.RELATIONS, "place": WORLD.PLACES}
     unseen = [f"{list(WORLD.COLOURS)[colour]} {WORLD.SHAPES[shape]}" for colour, shape in WORLD.HELD_OUT]
     with frame.controls:
         with frame.group("What"):
-            made["prompt"] = KNOBS["prompt"].component(placeholder=PROMPT, **line)
+            made["prompt"] = KNOBS["prompt"].component(show_label=False, placeholder=PROMPT)
             made["chips"] = ui.assemble(chips(PROMPT), words, WORLD.COLOURS, WORLD.FIELDS, unseen, WORLD.MOST)
             made["note"] = gr.HTML("", apply_default_css=False, elem_classes="gl-noted")
         with frame.group("How"):
             for name in ("guidance", "steps"):
                 made[name] = KNOBS[name].component()
             away = KNOBS["negative"]
-            made["negative"] = away.component(placeholder=f"{away.label}, or nothing", **line)
+            made["negative"] = away.component(show_label=False, placeholder=f"{away.label}, or nothing")
         with frame.group("Seed"), gr.Row(elem_classes="gl-seed"):
             made["seed"] = KNOBS["seed"].component(show_label=False, container=False, min_width=96)
             made["lock"] = gr.Checkbox(False, label="keep it", container=False, min_width=96)
@@ -623,7 +626,7 @@ def build() -> gr.Blocks:
             with gr.Tabs(elem_classes="gl-apps"):
                 with gr.Tab("Our scenes"):
                     lesson(app)
-                with gr.Tab("Any pipeline"):
+                with gr.Tab("Any pipeline", elem_classes="gl-waits"):  # for the button
                     pipeline_tab.build_tab(app, endpoint="text_to_image_pipeline")
         else:
             lesson(app)
@@ -751,7 +754,7 @@ def lesson(app: gr.Blocks) -> None:
         moved(request)
         shown = showing[view][0] if view in showing else None
         typed = shown and (KNOBS["seed"].clean(seed), KNOBS["prompt"].clean(prompt)) != (shown["seed"], shown["prompt"])
-        return seed if lock or typed else int(np.random.default_rng().integers(10_000))
+        return KNOBS["seed"].clean(seed) if lock or typed else int(np.random.default_rng().integers(10_000))
 
     def pressed(value, request: gr.Request):
         """The chips write the sentence."""

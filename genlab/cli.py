@@ -72,7 +72,7 @@ def run_info(arguments: argparse.Namespace) -> None:
     from genlab.hub import download
     from genlab.spaces import list_apps
 
-    if arguments.name in {app.name for app in list_apps()}:
+    if not Path(arguments.name).exists() and arguments.name in {app.name for app in list_apps()}:
         raise GenlabError(f"{arguments.name} is an app: genlab demo {arguments.name}")
     found = resolve(arguments.name)
     folder = found if isinstance(found, Path) else download(found)
@@ -185,7 +185,10 @@ def run_sample(arguments: argparse.Namespace) -> None:
         raise GenlabError(f'{arguments.name} draws what it is told: add --prompt "..."')
     if strange := getattr(model, "unknown", lambda text: [])(knobs.get("prompts", "")):
         said = ", ".join(map(repr, strange[:5])) + f" and {len(strange) - 5} more" * (len(strange) > 5)
-        print(f"genlab: {arguments.name} does not know {_plain(said)}: drawn without", file=sys.stderr)
+        print(
+            f"genlab: {arguments.name} does not know {_plain(said)}, and reads one word for all it does not know",
+            file=sys.stderr,
+        )
     if knobs.get("guidance") and "label" in takes and "label" not in knobs:
         raise GenlabError("--guidance leads towards a class, so without --label it has no effect: add, say, --label 7")
     if "label" in knobs:

@@ -27,7 +27,7 @@ def recipe(name: str, samples: int, summary: str, paper: float) -> Recipe:
         source="binarized MNIST (Larochelle; Salakhutdinov & Murray), the files of the papers, checked by MD5",
         intended_use="The paper's own net, held against the paper's figure. Teaching.",
         limits=f"The paper reports {paper:.2f} nats, after 22 times as many passes, in batches of 20: what is missing "
-        "here is mostly training. Its nats are a bound from below, by 5,000 codes a picture; and they are of this "
+        "here is mostly training. Its nats bound -log p(x) from above, by 5,000 codes a picture; and they are of this "
         "static binarization, on which models overfit: papers that draw new bits at every pass report lower figures.",
         snippet=f"""import genlab
 import torch

@@ -41,7 +41,7 @@ class Frame:
             yield
 
     def buttons(self, label: str = "Generate") -> None:
-        """Generate and Stop, at the foot of the controls. Enter anywhere presses the first (keys.js)."""
+        """Generate and Stop, at the foot of the controls. Enter presses the first, where no box runs by itself."""
         with gr.Row(elem_classes="gl-buttons"):
             self.generate = gr.Button(label, variant="primary", elem_classes="gl-generate", min_width=96)
             self.stop = gr.Button("Stop", elem_classes="gl-stop", min_width=72)

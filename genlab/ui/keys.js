@@ -2,9 +2,9 @@
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target.closest("button, a, textarea, summary, [contenteditable=true], [role=option], [role=listbox], [role=combobox]")) return;
-  // What is typed in a box runs by itself, with the seed that is there; only the seed's own box generates
-  const box = event.target.closest("input:not([type=range], [type=radio], [type=checkbox])");
-  if (box && !box.closest(".gl-seed")) {
+  // These run by themselves once they are left, with the seed that is there
+  const box = event.target.closest(".gl-query input, .gl-controls input[type=number]");
+  if (box && !box.closest(".gl-seed, .gl-waits")) {
     box.blur();
     return void box.focus();
   }

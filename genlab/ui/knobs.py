@@ -14,6 +14,15 @@ from genlab.ui import limits
 gr = require("gradio", extra="apps")
 
 
+class _Slider(gr.Slider):
+    """What is typed beyond its ends is brought into range by `clean`: gradio's refusal would end the run."""
+
+    is_template = True  # to the browser it is gradio's own
+
+    def preprocess(self, payload: float) -> float:
+        return payload
+
+
 @dataclass(frozen=True)
 class Number:
     """A slider (or with `box=True` a number field) between `low` and `high`, in multiples of `step`."""
@@ -41,7 +50,7 @@ class Number:
         kwargs = {"label": self.label, "value": self.default, "info": self.info, "step": self.step} | kwargs
         if self.box:  # unbounded: gradio's refusal would end the run without a word, and `clean` brings it into range
             return gr.Number(precision=0, **kwargs)
-        return gr.Slider(self.low, self.high, buttons=[], **kwargs)
+        return _Slider(self.low, self.high, buttons=[], **kwargs)
 
 
 @dataclass(frozen=True)
@@ -85,8 +94,8 @@ class Switch:
 
 @dataclass(frozen=True)
 class Text:
-    """A line that somebody writes. The page stops at `most` characters; `clean` cuts later, so that an app can say
-    that a text from elsewhere is too long."""
+    """A line that somebody writes, of at most so many characters. Page and `clean` cut much later, so that an app can
+    say that a text is too long."""
 
     label: str
     default: str = ""
@@ -98,7 +107,7 @@ class Text:
 
     def component(self, **kwargs):
         """Enter in it is a submit, though it grows with its text."""
-        kwargs = {"lines": 1, "max_lines": 4, "max_length": self.most, "info": self.info} | kwargs
+        kwargs = {"lines": 1, "max_lines": 4, "max_length": 100 * self.most, "info": self.info} | kwargs
         return gr.Textbox(self.default, label=self.label, **kwargs)
 
 

@@ -635,7 +635,9 @@ def test_the_python_panel_computes_what_is_on_the_stage(app, changes, tmp_path, 
     assert np.allclose(namespace["p"].cpu(), odds / odds.sum(axis=1, keepdims=True), atol=0.05)
 
 
-@pytest.mark.parametrize("changes", [{}, {"query": "it's a star", "split": "any"}, {"model": "clip-mnist"}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{}, {"query": "it's a star", "split": "any"}, {"picked": 3}, {"model": "clip-mnist"}], ids=str
+)
 def test_the_python_panel_finds_what_the_search_found(app, changes):
     asked = setting(app, view="nearest", **changes)
     *_, found = app.search(asked, ui.Run())
@@ -643,9 +645,23 @@ def test_the_python_panel_finds_what_the_search_found(app, changes):
     exec(re.fullmatch(r"```python\n(.*)\n```", app.python(asked), flags=re.S)[1], namespace)
     numbers = [float(number) for number in re.findall(r"<span>([-\d.]+)</span></button>", found["html"])]
     assert np.allclose(namespace["similar"][namespace["near"]], numbers, atol=0.02)
-    assert found["cosine"] == pytest.approx(namespace["similar"][namespace["near"][0]].item(), abs=0.01)
+    picked = namespace["near"][changes.get("picked", 0)]
+    assert found["cosine"] == pytest.approx(namespace["similar"][picked].item(), abs=0.01)
     texts = re.findall(r"<span>([^<]+)</span></li>", found["html"])
     assert texts[0] == namespace["best"][0] and len(texts) == len(namespace["best"]) == 6
+
+
+def test_what_the_page_says_of_searching_is_true(app):
+    """A whole caption is found, and of a short text the colour and the size more often than the shape."""
+    pictures, captions = app.hay(app.CLIP, "train")
+    f = app.seen(app.CLIP, list(pictures), ui.Run())
+    whole, short = app.told(
+        app.CLIP, ["a small green circle at the top, on a blue field", "a large red star"], ["{}"], ui.Run()
+    )
+    assert captions[(f @ whole).argmax()] == "a small green circle at the top, on a blue field"
+    first = [captions[i] for i in app.order(f @ short, 12)]
+    counts = {word: sum(word in caption for caption in first) for word in ("red", "large", "star")}
+    assert counts["red"] >= 10 and counts["large"] > 2 * counts["star"], counts
 
 
 def test_a_drawing_goes_through_the_link_and_a_file_does_not(app):

@@ -131,6 +131,8 @@ def sampler_steps(
     update = SAMPLERS[sampler](schedule, times, eta)
     single = sampler in ("ddpm", "ddim")
     passes = inpaint.resample if inpaint and single else 1
+    if passes < 1:
+        raise ValueError(f"resample is at least 1, not {passes}")
 
     def draw() -> Tensor:
         return torch.randn(x_T.shape, generator=generator, device=generator.device if generator else None).to(
