@@ -335,6 +335,13 @@ def test_a_film_in_colour_keeps_pale_tints_and_frames_may_be_left_out():
     assert decoded(ui.Film.still(value)["sheet"]).shape == (4, 12, 3)
 
 
+@pytest.mark.parametrize("box", [False, True])
+def test_a_number_beyond_its_range_reaches_the_app_which_brings_it_into_range(box):
+    knob = ui.Number("n", 2, 0, 8, box=box)
+    for sent, used in ((9999, 8), (-5, 0), (None, 2)):
+        assert knob.clean(knob.component().preprocess(sent)) == used
+
+
 # -- pad ---------------------------------------------------------------------------------------------------------------
 
 

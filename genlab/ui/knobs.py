@@ -14,15 +14,6 @@ from genlab.ui import limits
 gr = require("gradio", extra="apps")
 
 
-class _Slider(gr.Slider):
-    """What is typed beyond its ends is brought into range by `clean`: gradio's refusal would end the run."""
-
-    is_template = True  # to the browser it is gradio's own
-
-    def preprocess(self, payload: float) -> float:
-        return payload
-
-
 @dataclass(frozen=True)
 class Number:
     """A slider (or with `box=True` a number field) between `low` and `high`, in multiples of `step`."""
@@ -50,7 +41,9 @@ class Number:
         kwargs = {"label": self.label, "value": self.default, "info": self.info, "step": self.step} | kwargs
         if self.box:  # unbounded: gradio's refusal would end the run without a word, and `clean` brings it into range
             return gr.Number(precision=0, **kwargs)
-        return _Slider(self.low, self.high, buttons=[], **kwargs)
+        slider = gr.Slider(self.low, self.high, buttons=[], **kwargs)
+        slider.preprocess = lambda value: value  # likewise; no subclass, for which gradio writes a .pyi beside this file
+        return slider
 
 
 @dataclass(frozen=True)
