@@ -42,7 +42,7 @@ class Number:
         if self.box:  # unbounded: gradio's refusal would end the run without a word, and `clean` brings it into range
             return gr.Number(precision=0, **kwargs)
         slider = gr.Slider(self.low, self.high, buttons=[], **kwargs)
-        slider.preprocess = lambda value: value  # likewise; no subclass, for which gradio writes a .pyi beside this file
+        slider.preprocess = lambda value: value  # likewise; of a subclass gradio would write a .pyi
         return slider
 
 
