@@ -107,8 +107,7 @@ def recipes() -> list[str]:
 
 def _keep_freed_memory() -> None:
     """Let glibc keep what a step frees for the next one. It would give blocks as large as tensors back to the kernel,
-    which hands them out anew page by page: a third of the time of a step of iwae-paper-mnist on a CPU. Where there is
-    another libc, nothing happens."""
+    which hands them out anew page by page, at every step. Where there is another libc, nothing happens."""
     mmap_max, trim_threshold, top_pad = -4, -1, -2  # malloc.h: M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD
     with contextlib.suppress(OSError, AttributeError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt

@@ -99,8 +99,8 @@ def vocabulary() -> tuple[str, ...]:
 def unknown(text: str) -> list[str]:
     """The words that are in no caption, each once, as they are written; as `genlab.words.unknown`, without torch."""
     words = set(vocabulary())
-    # punctuation is passed over, but for _, which joins words
-    text = "".join(" " if unicodedata.category(c)[0] == "P" and c not in {*words, "_"} else c for c in text)
+    kept = {*words, "_"}  # other punctuation is passed over; _ joins words
+    text = "".join(" " if unicodedata.category(c)[0] == "P" and c not in kept else c for c in text)
     return list(dict.fromkeys(word for word in re.findall(r"\w+|[^\w\s]+", text) if word.lower() not in words))
 
 

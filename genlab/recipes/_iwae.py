@@ -26,9 +26,9 @@ def recipe(name: str, samples: int, summary: str, paper: float) -> Recipe:
         samples=_nats.pictures,
         source="binarized MNIST (Larochelle; Salakhutdinov & Murray), the files of the papers, checked by MD5",
         intended_use="The paper's own net, held against the paper's figure. Teaching.",
-        limits=f"The paper reports {paper:.2f} nats, after 22 times as many passes, in batches of 20: what is missing "
-        "here is mostly training. Its nats bound -log p(x) from above, by 5,000 codes a picture; and they are of this "
-        "static binarization, on which models overfit: papers that draw new bits at every pass report lower figures.",
+        limits=f"The paper reports {paper:.2f} nats, after 22 times as many passes, in batches of 20. Its nats bound "
+        "-log p(x) from above, by 5,000 codes a picture; and they are of this static binarization, "
+        "on which models overfit: papers that draw new bits at every pass report lower figures.",
         snippet=f"""import genlab
 import torch
 from genlab.data import binarized_mnist
