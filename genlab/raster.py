@@ -46,12 +46,7 @@ def mesh_picture(
     y = height / 2 - (seen[:, 1] - (low[1] + high[1]) / 2) * scale
     pixel, face, where = _visible(np.stack([x, y, seen[:, 2]], 1), faces, height, width)
 
-    normals, corner = np.zeros_like(v), v[faces]
-    across = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])  # as long as twice the area
-    for k in range(3):
-        for c in range(3):
-            normals[:, c] += np.bincount(faces[:, k], across[:, c], len(v))
-    n = np.einsum("pk,pkc->pc", where, (normals @ axes.T)[faces[face]])
+    n = np.einsum("pk,pkc->pc", where, (vertex_normals(v, faces) @ axes.T)[faces[face]])
     n *= np.sign(n[:, 2:] + 1e-12) / np.maximum(np.linalg.norm(n, axis=1, keepdims=True), 1e-12)
     tint = np.broadcast_to(colors, v.shape) / 255
     tint = np.einsum("pk,pkc->pc", where, tint[faces[face]])
@@ -63,6 +58,16 @@ def mesh_picture(
         sheet[..., :3] /= np.maximum(cover, 1e-9)
         return np.round(255 * sheet).astype(np.uint8)
     return np.round(255 * sheet[..., :3] + (1 - cover) * background).astype(np.uint8)
+
+
+def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """The sum (V, 3) of the normals of the faces at each vertex, each as long as twice the face's area."""
+    normals, corner = np.zeros(vertices.shape), vertices[faces]
+    across = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
+    for k in range(3):
+        for c in range(3):
+            normals[:, c] += np.bincount(faces[:, k], across[:, c], len(vertices))
+    return normals
 
 
 def _checked(vertices, faces, colors, box) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

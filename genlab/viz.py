@@ -14,9 +14,21 @@ from html import escape
 
 import numpy as np
 
-from genlab.raster import mesh_picture
+from genlab.raster import mesh_picture, vertex_normals
 
-__all__ = ["Line", "data_uri", "line_chart", "mesh_picture", "png", "ticks", "tile", "to_numpy", "to_uint8", "viridis"]
+__all__ = [
+    "Line",
+    "data_uri",
+    "line_chart",
+    "mesh_picture",
+    "png",
+    "ticks",
+    "tile",
+    "to_numpy",
+    "to_uint8",
+    "vertex_normals",
+    "viridis",
+]
 
 
 def to_numpy(x) -> np.ndarray:

@@ -29,7 +29,8 @@ def mesh_file(vertices: np.ndarray, faces: np.ndarray, kind: str, name: str = "b
     kinds = {"glb": "model/gltf-binary", "obj": "model/obj"}
     if kind not in kinds:
         raise GenlabError(f"a mesh is saved as {' or '.join(kinds)}, not {kind!r}")
-    normals = _normals(vertices, faces)  # trimesh's own want scipy
+    normals = viz.vertex_normals(np.asarray(vertices, dtype=np.float64), np.asarray(faces))  # trimesh's own want scipy
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True).clip(1e-30)
     mesh = require("trimesh", extra="apps").Trimesh(vertices, faces, vertex_normals=normals, process=False)
     made = mesh.export(file_type=kind, include_normals=True)
     return _file(made.encode() if isinstance(made, str) else made, f"{name}.{kind}", kinds[kind])
@@ -96,15 +97,6 @@ def resized(picture: np.ndarray, side: int) -> np.ndarray:
         return picture
     image_module = require("PIL.Image", extra="apps")
     return np.asarray(image_module.fromarray(picture).resize((side, side), image_module.Resampling.BICUBIC))
-
-
-def _normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Unit normals (V, 3) of the vertices: the mean of their faces', by area."""
-    a, b, c = np.moveaxis(np.asarray(vertices, dtype=np.float64)[faces], 1, 0)
-    normals = np.zeros((len(vertices), 3))
-    for corner in np.asarray(faces).T:
-        np.add.at(normals, corner, np.cross(b - a, c - a))
-    return normals / np.linalg.norm(normals, axis=1, keepdims=True).clip(1e-30)
 
 
 def _file(data: bytes, name: str, kind: str) -> dict:
