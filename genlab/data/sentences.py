@@ -11,7 +11,7 @@ Plain Python, so that a page can speak before torch is there.
 import itertools
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
@@ -99,9 +99,13 @@ def vocabulary() -> tuple[str, ...]:
 def unknown(text: str) -> list[str]:
     """The words that are in no caption, each once, as they are written; as `genlab.words.unknown`, without torch."""
     words = set(vocabulary())
-    kept = {*words, "_"}  # other punctuation is passed over; _ joins words
-    text = "".join(" " if unicodedata.category(c)[0] == "P" and c not in kept else c for c in text)
+    text = _unpunctuated(text, kept=words)
     return list(dict.fromkeys(word for word in re.findall(r"\w+|[^\w\s]+", text) if word.lower() not in words))
+
+
+def _unpunctuated(text: str, kept: Collection[str] = ()) -> str:
+    """Punctuation is passed over, but for what is kept; _ is none here, for it joins words."""
+    return "".join(" " if unicodedata.category(c)[0] == "P" and c not in (*kept, "_") else c for c in text)
 
 
 def near(word: str) -> list[str]:
@@ -167,7 +171,7 @@ PART = re.compile(
 def understand(text: str) -> Said:
     """What a text says in the world's words, synonyms included; what else it says is passed over."""
     things, relations, field, pending, waiting = [], [], "", {}, None
-    for found in PART.finditer(" ".join(text.lower().split())):
+    for found in PART.finditer(" ".join(_unpunctuated(text.lower()).split())):
         kind, word = found.lastgroup, _plain(found[0])
         if kind == "field":
             field = found["field"]
