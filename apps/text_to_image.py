@@ -4,7 +4,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 
@@ -288,6 +288,17 @@ def captions(found: dict) -> list[dict]:
     return said
 
 
+def expected(prompt: str, n: int) -> list[dict]:
+    """Captions of pictures that are as asked, in long words where the sentence says nothing."""
+    said = WORLD.understand(prompt)
+    things = [
+        replace(thing, size=thing.size or "small", colour=thing.colour or "yellow")
+        for thing in said.things or 2 * (WORLD.Thing("triangle", texture="striped"),)
+    ]
+    words = WORLD.say(replace(said, things=tuple(things), field=said.field or "yellow")).split()
+    return n * [{"head": "CLIPScore 0.00", "words": [[word, None] for word in words[:SHOWN]]}] if n <= 4 else []
+
+
 def summary(found: dict) -> str:
     """A verdict in a few words."""
     n = len(found["scores"])
@@ -350,7 +361,8 @@ def watch(knobs: dict, run: ui.Run, sketch: str, view: str = WATCH) -> Iterator[
     """Pictures while they form: z_t, decoded, beside the predicted x."""
     sketch, n, of = sketch if view == SKETCH else "", knobs["n"], knobs["steps"]
     columns = n if n < 3 else 2 if n < 5 else 3 if n < 7 else 4
-    film = film_of(view, knobs, sketch if view == SKETCH else "", panels=PANELS, columns=columns, score="right")
+    about = {"panels": PANELS, "columns": columns, "score": "right", "room": expected(knobs["prompt"], n)}
+    film = film_of(view, knobs, sketch if view == SKETCH else "", **about)
     found = None
     for done, frame in enumerate(walk([knobs], n, sketch, pace(run)), 1):
         if frame:

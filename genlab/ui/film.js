@@ -46,8 +46,8 @@ const spoken = (className, { head, words }) => {
   return node;
 };
 
-// The words under the pictures. Those of a step get the room that the last step's take, or the last run's, and are cut
-// there: early pictures are full of mistakes, and what stands below would jump. rooms: captions to leave room for.
+// The words under the pictures. Those of a step get the room that is expected, or that the last step's take, and are
+// cut there: early pictures are full of mistakes, and what stands below would jump. rooms: captions to leave room for.
 function caption(where, frame, show, rooms) {
   panels.children[where].querySelectorAll(".gl-caption").forEach((span, i) => {
     const told = frame.captions[i] || "", plain = typeof told === "string", said = plain && !show ? "" : told;
@@ -69,7 +69,7 @@ function draw() {
   const shown = compare ? frames[frames.length - 1] : frame;
   about.panels.forEach((_, p) => paint(p, shown, p, about));
   if (compare) paint(0, before.frame, last, about);
-  const rooms = compare ? [before.frame.captions, shown.captions] : [state.room];
+  const rooms = [about.room ?? [], ...(compare ? [before.frame.captions, shown.captions] : [state.room])];
   for (let p = 0; p <= last; p++) caption(p, shown, p === last, rooms);
   if (compare) caption(0, before.frame, true, rooms);
   panels.classList.toggle("gl-compared", Boolean(compare));
@@ -147,10 +147,8 @@ function begin(about) {
   stop();
   Object.assign(state, { run: about.run, about, frames: [], whole: false, before: null, old, alt: "" });
   const shape = JSON.stringify([about.panels, about.n, about.cols, about.rows, about.size]);
-  if (shape !== state.shape) {
-    layout(about);
-    state.room = [];
-  }
+  if (shape !== state.shape) layout(about);
+  if (shape !== state.shape || about.room?.length) state.room = []; // the run before's, which asked for other words
   state.shape = shape;
   panels.querySelectorAll(".gl-row-note").forEach((node) => (node.textContent = "")); // the run before's
   setMode("steps");

@@ -68,7 +68,8 @@ class Film:
     `panels`: their titles. `of`: how many frames are to come. `rows`: a label for each row of pictures, if rows differ.
     `band`: the range of t in which something acts, shaded behind the scrubber. `score`: what the curve behind it shows.
     `knobs`, `noise`: a run with other knobs and the same noise is shown beside the one before it. `subject`: the knob
-    that says what is drawn; if it and others changed, the two are not held against each other.
+    that says what is drawn; if it and others changed, the two are not held against each other. `room`: captions such as
+    the last frame will have, for which room is left from the first on.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Film:
         knobs: dict[str, str] | None = None,
         noise: str = "",
         subject: str = "",
+        room: Sequence[dict] = (),
     ):
         self.about: dict[str, Any] = {
             "run": run,
@@ -96,6 +98,7 @@ class Film:
             "knobs": knobs or {},
             "noise": noise,
             "subject": subject,
+            "room": list(room),
         }
         self.frames: list[np.ndarray] = []  # each (h, panels * n * w) or (h, panels * n * w, 3)
         self.facts: list[dict[str, Any]] = []
