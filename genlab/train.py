@@ -80,6 +80,8 @@ class Recipe:
     tracker: Literal["tensorboard", "trackio", "none"] = "tensorboard"
     objectives: tuple[Objective, ...] = (Objective(),)
     augment: Callable[[Batch], Batch] | None = None
+    # what training begins with, given the data: the bias of the output, another model's weights; idle with --init
+    start: Callable[[Model, Batch], None] | None = None
     hooks: tuple[Callable[[Model, int], None], ...] = ()  # after each step: target networks, densification, ...
     # pictures in [0, 1], saved at each validation: (N, C, H, W), or (rows, columns, C, H, W)
     preview: Callable[[Model], Tensor] | None = None
@@ -210,6 +212,11 @@ def _train(
     _check_data(recipe, splits)
     data = {key: value.to(device) for key, value in splits["train"].items()}
     count = len(next(iter(data.values())))
+    if recipe.start and not start and init is None:
+        with torch.no_grad():
+            recipe.start(model, data)
+        if recipe.ema:
+            average.load_state_dict(model.state_dict())
     trainee = accelerator.prepare(_Trainee(model, recipe))
 
     def differentiate(objective: Objective, step: int) -> dict[str, float]:

@@ -415,6 +415,26 @@ def test_average_is_that_of_all_steps(tmp_path):
         assert torch.allclose(value.double(), expected[key], atol=1e-6), key
 
 
+def test_what_the_data_tell_is_set_before_the_first_step_alone(tmp_path):
+    """Not on resuming, and not where the weights of another run are gone on with; the average has it too."""
+
+    def start(model, data):
+        for parameter in model.parameters():
+            parameter.fill_(data["image"].float().mean() / 255)
+
+    recipe = mlp(start=start, lr=1e-9, steps=2, ema=0.9)
+    train(recipe, run_dir=tmp_path / "a", quiet=True)
+    mean = recipe.data()["train"]["image"].float().mean() / 255
+    assert all(torch.allclose(value, mean.expand_as(value)) for value in weights(tmp_path / "a").values())
+
+    def never(model, data):
+        raise AssertionError("begun anew")
+
+    longer = dataclasses.replace(recipe, start=never, steps=3)
+    train(longer, run_dir=tmp_path / "a", resume=True, quiet=True)
+    train(longer, run_dir=tmp_path / "b", init=str(tmp_path / "a" / "model"), quiet=True)
+
+
 def test_average_copies_buffers():
     model = nn.BatchNorm1d(3)
     average = copy.deepcopy(model)
