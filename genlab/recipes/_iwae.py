@@ -1,23 +1,37 @@
 """The nets of the importance-weighted autoencoders' paper (Burda et al., 2016), one stochastic layer, on its bits."""
 
+from collections.abc import Callable
+
+from torch import Tensor
+
 from genlab.data import binarized_mnist
 from genlab.models.autoencoders import VAE, VAEConfig
 from genlab.recipes import _codes, _nats
-from genlab.train import Recipe
+from genlab.train import Batch, Objective, Recipe
 
 
-def recipe(name: str, samples: int, summary: str, paper: float) -> Recipe:
-    """784 - 200 - 200 - 50 and back, tanh, trained by the bound with `samples` samples. 150 passes, for one number of
-    samples as for the other; the paper takes 3,280."""
+def loss(model: VAE, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+    """Minus the bound, for one sample too: through its gradient, which vanishes where q is exact, as many steps teach
+    more than with the KL in closed form."""
+    bound = model.bound(batch["image"], model.config.samples).mean()
+    return -bound, {"bound": bound.item()}
+
+
+def recipe(
+    name: str, samples: int, summary: str, steps: int, lr: float, start: Callable[[VAE, Batch], None], passes: str
+) -> Recipe:
+    """784 - 200 - 200 - 50 and back, tanh, trained by the bound with `samples` samples."""
     return Recipe(
         name=name,
         summary=summary,
         model=VAE,
         config=VAEConfig(latents=50, widths=(200, 200), activation="tanh", samples=samples),
         data=binarized_mnist.splits,
-        steps=75_000,
+        start=start,
+        objectives=(Objective(loss=loss),),
+        steps=steps,
         batch_size=100,
-        lr=1e-3,
+        lr=lr,
         ema=0.999,
         precision="bf16",
         validate_every=5_000,
@@ -26,9 +40,8 @@ def recipe(name: str, samples: int, summary: str, paper: float) -> Recipe:
         samples=_nats.pictures,
         source="binarized MNIST (Larochelle; Salakhutdinov & Murray), the files of the papers, checked by MD5",
         intended_use="The paper's own net, held against the paper's figure. Teaching.",
-        limits=f"The paper reports {paper:.2f} nats, after 22 times as many passes, in batches of 20. Its nats bound "
-        "-log p(x) from above, by 5,000 codes a picture; and they are of this static binarization, "
-        "on which models overfit: papers that draw new bits at every pass report lower figures.",
+        limits=f"{passes} Its nats bound -log p(x) from above, by 5,000 codes a picture; and they are of this static "
+        "binarization, on which models overfit: papers that draw new bits at every pass report lower figures.",
         snippet=f"""import genlab
 import torch
 from genlab.data import binarized_mnist

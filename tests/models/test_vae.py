@@ -1,6 +1,7 @@
 """VAE: its terms against closed forms and brute force, its bound against the exact likelihood, its pixels' mass against
 one."""
 
+import gc
 import itertools
 import math
 
@@ -110,6 +111,23 @@ def test_the_bounds_gradient_has_the_mean_of_autograds_and_less_noise():
     assert noise(model.bound) < 0.5 * noise(plain)
     values = [bound(x, 64, generator=torch.Generator().manual_seed(0)) for bound in (model.bound, plain)]
     assert torch.allclose(*values), "the values are the same"
+
+
+def test_a_training_step_leaves_no_memory_to_the_garbage_collector():
+    """A hook that held what it hangs on kept every step's pictures, gigabytes of them, until the collector came."""
+    model = VAE(VAEConfig(image_size=3, latents=2, widths=(8,), samples=5))
+    batch = {"image": (torch.rand(4, 1, 3, 3) > 0.5).float()}
+
+    def tensors() -> int:
+        model.loss(batch)[0].backward()
+        return sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert tensors() == tensors() == tensors()
+    finally:
+        gc.enable()
 
 
 def test_all_binary_pictures_together_have_probability_one():

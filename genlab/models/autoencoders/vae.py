@@ -172,8 +172,8 @@ class VAE(Model):
         z = q.sample(k, generator)
         log_w = self._log_weights(x, z, Gaussian(q.mean.detach(), q.log_var.detach()))
         if z.requires_grad:  # one share comes with the gradient of the logarithm below
-            share = log_w.detach().softmax(dim=0)
-            z.register_hook(lambda gradient: gradient * share.view(*share.shape, *[1] * (z.ndim - 2)))
+            share = log_w.detach().softmax(dim=0).view(*log_w.shape, *[1] * (z.ndim - 2))
+            z.register_hook(lambda gradient: gradient * share)  # which must not hold z: memory would wait for the gc
         return log_w.logsumexp(dim=0) - math.log(k)
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
