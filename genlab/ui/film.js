@@ -75,7 +75,7 @@ function draw() {
   panels.classList.toggle("gl-compared", Boolean(compare));
   const titles = compare ? heads(before) : about.panels;
   // the other titles are there unseen, so that the rows below are level and stay where they are
-  const all = [...about.panels, ...(before ? heads(before) : [])];
+  const other = before ?? state.coming, all = [...about.panels, ...(other ? heads(other) : [])];
   panels.querySelectorAll("figcaption").forEach((node, p) =>
     node.replaceChildren(make("span", "", titles[p]), ...all.map((title) => make("span", "gl-room", title))));
   panels.querySelectorAll(".gl-grid").forEach((node, p) => node.setAttribute("aria-label", `${titles[p]}. ${state.alt}`));
@@ -146,6 +146,7 @@ function begin(about) {
   const old = state.about?.still ? null : whole || state.old; // a link asked for something else than what was on arrival
   stop();
   Object.assign(state, { run: about.run, about, frames: [], whole: false, before: null, old, alt: "" });
+  state.coming = difference(old, about, { at: about.of - 1 }); // if the run is not stopped, what its end is held against
   const shape = JSON.stringify([about.panels, about.n, about.cols, about.rows, about.size]);
   if (shape !== state.shape) layout(about);
   if (shape !== state.shape || about.room?.length) state.room = []; // the run before's, which asked for other words
@@ -185,6 +186,7 @@ function finish(value) {
   state.room = state.frames[state.frames.length - 1].captions;
   panels.querySelectorAll(".gl-row-note").forEach((node, i) => (node.textContent = value.notes[i] ?? ""));
   state.before = difference(state.old, value, state.frames[state.frames.length - 1]);
+  state.coming = null;
   if (state.before) {
     const [steps, change] = element.querySelectorAll("[data-mode]");
     steps.textContent = "step by step";

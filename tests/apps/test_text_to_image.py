@@ -371,6 +371,30 @@ def test_generate_streams_and_the_scrubber_goes_through_the_steps(visit):
 
 
 @pytest.mark.browser
+def test_the_page_does_not_move_as_a_film_ends(visit):
+    """The captions' room is there from the first step of a longer sentence on; a wrong word may take a line more."""
+    page = visit("steps=20&n=4&prompt=a+heart")
+    finished(page)
+    page.evaluate(
+        """() => {
+      const film = document.querySelector(".gl-film"), bar = film.querySelector(".gl-bar"), tops = (window.tops = []);
+      const note = () => {
+        if (film.dataset.state === "live") tops.push(bar.offsetTop);
+        requestAnimationFrame(note);
+      };
+      note();
+    }"""
+    )
+    text = "a large dotted blue star above a small striped red square, a large green heart, on a pink field"
+    prompt_of(page).fill(text)
+    again(page, lambda: prompt_of(page).press("Enter"))
+    tops, film = page.evaluate("window.tops"), page.locator(".gl-film").first
+    line = film.locator(".gl-caption").first.evaluate("node => parseFloat(getComputedStyle(node).lineHeight)")
+    end = film.locator(".gl-bar").evaluate("node => node.offsetTop")
+    assert tops and abs(end - tops[-1]) < 2.5 * line, "two rows of pictures"
+
+
+@pytest.mark.browser
 def test_stop_stops_and_keeps_what_there_is(visit):
     page = visit("steps=50&n=8&sampler=ddpm")
     page.locator(".gl-film[data-state=live]").first.wait_for()
