@@ -912,7 +912,8 @@ def lesson(app: gr.Blocks) -> None:
                     out |= {code: python(now), **followed(now, shows["written"])}
                 yield out
         except GenlabError as error:
-            yield {place: message(str(error), error=True)}
+            gone = {law: ui.equation(FAMILY, "CLIP", {})} if place is near else {}  # what was found makes way
+            yield {place: message(str(error), error=True)} | gone
         except Ended:
             if not present.replaced:
                 how = "Out of time: take fewer pictures, texts or templates."

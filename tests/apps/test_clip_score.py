@@ -307,6 +307,9 @@ def test_a_scene_is_found_by_words(visit):
     page.locator(".gl-found button").nth(3).click()
     page.wait_for_selector(".gl-found button:nth-child(4)[aria-pressed=true]")
     assert page.locator(".gl-nearest li").count() == 6
+    page.get_by_role("textbox", name="Look for").fill("")
+    page.get_by_text("Write what to look for.").wait_for()
+    page.locator(".gl-now-row").first.wait_for(state="detached")  # nor has the equation anything to tell
 
 
 @pytest.mark.browser
