@@ -289,14 +289,12 @@ def captions(found: dict) -> list[dict]:
 
 
 def expected(prompt: str, n: int) -> list[dict]:
-    """Captions of pictures that are as asked, in long words where the sentence says nothing."""
+    """The captions of pictures that are as asked, in long words where the sentence says nothing."""
     said = WORLD.understand(prompt)
-    things = [
-        replace(thing, size=thing.size or "small", colour=thing.colour or "yellow")
-        for thing in said.things or 2 * (WORLD.Thing("triangle", texture="striped"),)
-    ]
-    words = WORLD.say(replace(said, things=tuple(things), field=said.field or "yellow")).split()
-    return n * [{"head": "CLIPScore 0.00", "words": [[word, None] for word in words[:SHOWN]]}] if n <= 4 else []
+    things = said.things or 2 * (WORLD.Thing("triangle", texture="striped"),)
+    things = [replace(thing, size=thing.size or "small", colour=thing.colour or "yellow") for thing in things]
+    words, right = WORLD.judged(said, WORLD.Seen(tuple(enumerate(things)), said.field or "yellow"))
+    return captions({"scores": n * [0.0], "words": n * [words], "right": right})
 
 
 def summary(found: dict) -> str:

@@ -80,7 +80,7 @@ class Recipe:
     tracker: Literal["tensorboard", "trackio", "none"] = "tensorboard"
     objectives: tuple[Objective, ...] = (Objective(),)
     augment: Callable[[Batch], Batch] | None = None
-    # what training begins with, given the data: the bias of the output, another model's weights; idle with --init
+    # sets in place what training begins with: an output's bias by the data, another model's weights; idle with --init
     start: Callable[[Model, Batch], None] | None = None
     hooks: tuple[Callable[[Model, int], None], ...] = ()  # after each step: target networks, densification, ...
     # pictures in [0, 1], saved at each validation: (N, C, H, W), or (rows, columns, C, H, W)
@@ -202,17 +202,17 @@ def _train(
     checkpoints.init = init
     if not resume and checkpoints.files():
         raise TrainError(f"{run} holds checkpoints already: go on with --resume, or choose another --run-dir")
-    start, seconds = checkpoints.load() if resume else (0, 0.0)
-    if start > recipe.steps:
+    first, seconds = checkpoints.load() if resume else (0, 0.0)
+    if first > recipe.steps:
         raise TrainError(f"{checkpoints.last} is beyond steps={recipe.steps}: set more, or choose another --run-dir")
-    if resume and not start and main and not quiet:
+    if resume and not first and main and not quiet:
         print(f"no checkpoint in {run} yet: starting at step 0", file=sys.stderr)
 
     splits = recipe.data()
     _check_data(recipe, splits)
     data = {key: value.to(device) for key, value in splits["train"].items()}
     count = len(next(iter(data.values())))
-    if recipe.start and not start and init is None:
+    if recipe.start and not first and init is None:
         with torch.no_grad():
             recipe.start(model, data)
         if recipe.ema:
@@ -238,8 +238,8 @@ def _train(
         return done % every == 0 or done == recipe.steps
 
     began = time.perf_counter() - seconds
-    with _Signals() as signals, Report(recipe, run, accelerator, start, quiet) as report:
-        for step in range(start, recipe.steps):
+    with _Signals() as signals, Report(recipe, run, accelerator, first, quiet) as report:
+        for step in range(first, recipe.steps):
             rate = learning_rate(recipe, step)
             logs: dict[str, float] = {}
             for objective in recipe.objectives:

@@ -66,7 +66,8 @@ def test_free_text_is_understood_as_far_as_it_goes():
     assert understand("a star on the left of a cross").relations == ((0, "left of", 1),)
     assert understand("a star on the left").things[0].place == "on the left"
     assert understand("") == understand("left of green") == Said()
-    assert understand("on a green field") == understand('"on a GREEN," field.') == Said(field="green")
+    assert understand("on a green field") == understand('"on a GREEN" field.') == Said(field="green")
+    assert not understand("a circle in blue, background white").field, "a comma parts what it stands between"
 
 
 def test_what_is_not_said_is_not_held_against_a_picture():

@@ -171,7 +171,7 @@ PART = re.compile(
 def understand(text: str) -> Said:
     """What a text says in the world's words, synonyms included; what else it says is passed over."""
     things, relations, field, pending, waiting = [], [], "", {}, None
-    for found in PART.finditer(" ".join(_unpunctuated(text.lower()).split())):
+    for found in PART.finditer(" ".join(_unpunctuated(text.lower(), kept=",").split())):
         kind, word = found.lastgroup, _plain(found[0])
         if kind == "field":
             field = found["field"]

@@ -2,7 +2,7 @@
 const find = (selector) => element.querySelector(selector);
 const make = (tag, className, text) => Object.assign(document.createElement(tag), { className, textContent: text ?? "" });
 const panels = find(".gl-panels"), bar = find(".gl-bar"), range = find("input"), play = find(".gl-play");
-const state = { run: null, about: null, frames: [], at: 0, before: null, mode: "steps", timer: null, room: [] };
+const state = { run: null, about: null, frames: [], at: 0, before: null, mode: "steps", timer: null, room: [], coming: null };
 
 function layout(about) {
   panels.replaceChildren(...about.panels.map((title) => {
@@ -69,13 +69,14 @@ function draw() {
   const shown = compare ? frames[frames.length - 1] : frame;
   about.panels.forEach((_, p) => paint(p, shown, p, about));
   if (compare) paint(0, before.frame, last, about);
-  const rooms = [about.room ?? [], ...(compare ? [before.frame.captions, shown.captions] : [state.room])];
+  const other = before ?? state.coming; // what the end is, or will be, held against: it has its room from the first on
+  const rooms = [about.room ?? [], other?.frame.captions ?? [], compare ? shown.captions : state.room];
   for (let p = 0; p <= last; p++) caption(p, shown, p === last, rooms);
   if (compare) caption(0, before.frame, true, rooms);
   panels.classList.toggle("gl-compared", Boolean(compare));
   const titles = compare ? heads(before) : about.panels;
   // the other titles are there unseen, so that the rows below are level and stay where they are
-  const other = before ?? state.coming, all = [...about.panels, ...(other ? heads(other) : [])];
+  const all = [...about.panels, ...(other ? heads(other) : [])];
   panels.querySelectorAll("figcaption").forEach((node, p) =>
     node.replaceChildren(make("span", "", titles[p]), ...all.map((title) => make("span", "gl-room", title))));
   panels.querySelectorAll(".gl-grid").forEach((node, p) => node.setAttribute("aria-label", `${titles[p]}. ${state.alt}`));

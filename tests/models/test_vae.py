@@ -78,39 +78,56 @@ def test_the_bound_rises_to_the_exact_likelihood():
     assert (bounds[0] < exact - 0.02).any() and torch.allclose(bounds[-1], exact, atol=0.03)
 
 
-def test_the_bounds_gradient_has_the_mean_of_autograds_and_less_noise():
-    """Decoder: equal, code for code. Encoder, doubly reparametrised: equal in the mean of 20,000 draws, while a single
-    draw strays less by far."""
+def test_the_bounds_gradient_is_doubly_reparametrised():
+    """Decoder: autograd's of the plain bound. Encoder: sum_i s_i^2 dlog w_i/dz_i dz_i/dphi, written out."""
+    torch.manual_seed(0)
+    model, k = VAE(VAEConfig(image_size=3, latents=2, widths=(8,))), 8
+    x = (torch.rand(4, 1, 3, 3) > 0.5).float()
+
+    def draw():
+        return torch.Generator().manual_seed(1)
+
+    def gradient(value, part):
+        return torch.autograd.grad(value.sum(), list(part.parameters()))
+
+    plain = model.log_weights(x, k, draw()).logsumexp(0) - math.log(k)
+    assert torch.allclose(model.bound(x, k, draw()), plain), "the values are the same"
+    for ours, theirs in zip(
+        gradient(model.bound(x, k, draw()), model.decoder), gradient(plain, model.decoder), strict=True
+    ):
+        assert torch.allclose(ours, theirs, atol=1e-6)
+
+    q = model.encode(x)
+    held, way = Gaussian(q.mean.detach(), q.log_var.detach()), q.sample(k, draw())
+    z = way.detach().requires_grad_()
+    log_p = model.likelihood(x, model.output(z.flatten(0, 1)).unflatten(0, (k, 4)))
+    log_w = log_p + Normal(0.0, 1.0).log_prob(z).sum(-1) - Normal(held.mean, held.std).log_prob(z).sum(-1)
+    (slope,) = torch.autograd.grad(log_w.sum(), z)
+    written = (log_w.softmax(0).detach().square()[..., None] * slope * way).sum()
+    for ours, theirs in zip(
+        gradient(model.bound(x, k, draw()), model.encoder), gradient(written, model.encoder), strict=True
+    ):
+        assert theirs.abs().max() > 1e-3 and torch.allclose(ours, theirs, atol=1e-6)
+
+
+def test_the_bounds_gradient_has_autograds_mean_and_less_noise():
+    """Of the encoder: equal in the mean of 20,000 draws, while a single draw strays less by far."""
     torch.manual_seed(0)
     model = VAE(VAEConfig(image_size=3, latents=2, widths=(8,)))
     x = (torch.rand(1, 1, 3, 3) > 0.5).float()
 
-    def plain(some, k, generator=None):  # the log weights know nothing of the doubly reparametrised gradient
-        return model.log_weights(some, k, generator).logsumexp(0) - math.log(k)
+    def plain(some, k):
+        return model.log_weights(some, k).logsumexp(0) - math.log(k)
 
-    def gradient(bound, part, k, copies):
-        torch.manual_seed(1)
-        return torch.autograd.grad(bound(x.repeat(copies, 1, 1, 1), k).mean(), list(part.parameters()))
-
-    for ours, autograd in zip(
-        gradient(model.bound, model.decoder, 8, 4), gradient(plain, model.decoder, 8, 4), strict=True
-    ):
-        assert torch.allclose(ours, autograd, atol=1e-6)
-    for k in (1, 8):
-        ours, autograd = (gradient(bound, model.encoder, k, 20_000)[-1] for bound in (model.bound, plain))
-        assert ours.abs().max() > 0.02 and torch.allclose(ours, autograd, atol=0.01), (k, ours, autograd)
-
-    def noise(bound):
-        draws = torch.stack([gradient_of(bound, seed) for seed in range(200)])
-        return draws.var(dim=0).sum()
-
-    def gradient_of(bound, seed):
+    def gradient(bound, k, copies, seed):
         torch.manual_seed(seed)
-        return torch.autograd.grad(bound(x, 64).mean(), model.encoder[-1].bias)[0]
+        return torch.autograd.grad(bound(x.repeat(copies, 1, 1, 1), k).mean(), model.encoder[-1].bias)[0]
 
-    assert noise(model.bound) < 0.5 * noise(plain)
-    values = [bound(x, 64, generator=torch.Generator().manual_seed(0)) for bound in (model.bound, plain)]
-    assert torch.allclose(*values), "the values are the same"
+    for k in (1, 8):
+        ours, theirs = gradient(model.bound, k, 20_000, 1), gradient(plain, k, 20_000, 1)
+        assert theirs.abs().max() > 0.1 and torch.allclose(ours, theirs, atol=0.03), (k, ours, theirs)
+    noise = [torch.stack([gradient(b, 64, 1, i) for i in range(200)]).var(0).sum() for b in (model.bound, plain)]
+    assert noise[0] < 0.5 * noise[1]
 
 
 def test_a_training_step_leaves_no_memory_to_the_garbage_collector():

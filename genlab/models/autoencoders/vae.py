@@ -154,7 +154,9 @@ class VAE(Model):
         q = self.encode(x)
         return self._log_weights(x, q.sample(k, generator), q)
 
-    def _log_weights(self, x: Tensor, z: Tensor, q: Gaussian) -> Tensor:
+    def _log_weights(
+        self, x: Float[Tensor, "B C H W"], z: Float[Tensor, "k B ..."], q: Gaussian
+    ) -> Float[Tensor, "k B"]:
         y = self.output(z.flatten(0, 1)).unflatten(0, z.shape[:2])
         prior = Gaussian(torch.zeros_like(q.mean), torch.zeros_like(q.mean))
         return self.likelihood(x, y) + prior.log_prob(z) - q.log_prob(z)
