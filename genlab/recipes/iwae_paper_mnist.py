@@ -25,6 +25,6 @@ RECIPE = _iwae.recipe(
     lr=2e-3,
     summary="The importance-weighted autoencoder: the VAE's net, trained on by a tighter bound of 50 samples.",
     otherwise="The paper reports 87.10 nats, after 3,280 passes in batches of 20 from scratch. These weights saw 180 "
-    "in batches of 100, from vae-paper-mnist as it was after 500; they are averaged, and the encoder's gradient is "
-    "doubly reparametrised.",
+    "in batches of 100, from vae-paper-mnist and its 500; they are averaged, and the encoder's gradient is doubly "
+    "reparametrised.",
 )
