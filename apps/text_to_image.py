@@ -115,7 +115,8 @@ def unread(text: str) -> str:
     for word in (strange := WORLD.unknown(text))[:3]:
         near = WORLD.near(word)
         said.append(f"{word[:24]!r} is unknown" + (f": did you mean {' or '.join(near)}?" if near else "."))
-    return " ".join(said) + (f" So are {len(strange) - 3} more." if len(strange) > 3 else "")
+    more = len(strange) - 3
+    return " ".join(said) + (f" So {'is' if more == 1 else 'are'} {more} more." if more > 0 else "")
 
 
 def note(prompt: str) -> str:
@@ -126,7 +127,7 @@ def note(prompt: str) -> str:
     if len(meant.things) > WORLD.MOST:
         said.append(f"Three things are the most that a picture holds, and here are {len(meant.things)}.")
     if strange := unread(prompt):
-        said.append(f"{escape(strange)} The model reads it as one word for all it does not know.")
+        said.append(f"{escape(strange)} The model has one word for all that it does not know.")
     if pairs := WORLD.held_out(meant):
         said.append(f"<b>◇ {escape(' and '.join(pairs))}:</b> never seen in training.")
     return "".join(f'<p class="gl-note" role="status">{text}</p>' for text in said)
@@ -297,12 +298,12 @@ def expected(prompt: str, n: int) -> list[dict]:
     return captions({"scores": n * [0.0], "words": n * [words], "right": right})
 
 
-def summary(found: dict) -> str:
-    """A verdict in a few words."""
-    n = len(found["scores"])
-    asked = ""
+def summary(found: dict, prompt: str) -> str:
+    """A verdict in a few words; of a sentence with words that nobody knows it says that it is no verdict on those."""
+    n, known, asked = len(found["scores"]), not WORLD.unknown(prompt), ""
     if found["whole"] is not None:
-        asked = f"{found['whole']} of {n} all as asked, {100 * found['share']:.0f} % of what was said right, "
+        how, what = ("all as asked", "said") if known else ("as far as it was understood", "understood")
+        asked = f"{found['whole']} of {n} {how}, {100 * found['share']:.0f} % of what was {what} right, "
     return f"{asked}CLIPScore {np.mean(found['scores']):.2f}"
 
 
@@ -375,11 +376,12 @@ def watch(knobs: dict, run: ui.Run, sketch: str, view: str = WATCH) -> Iterator[
     found |= {"first": ui.sketched(frame.x_0[0, 0]) if frame else None, "rho": knobs["guidance"]}
     what = "sketch" if view == SKETCH else "sentence"
     strange = f" {unread(knobs['prompt'])}".rstrip()
-    text = f"{summary(found)}. {done} {knobs['sampler']} steps{run.took}.{strange}"
+    verdict_in_words = summary(found, knobs["prompt"])
+    text = f"{verdict_in_words}. {done} {knobs['sampler']} steps{run.took}.{strange}"
     if view == SKETCH and not ui.shortened(sketch):
         text += " The link cannot hold this sketch: it has too many colours."
     seen = "; ".join(reading(few_words(words)) for words in found["words"])
-    alt = f"{n} pictures of the {what} {knobs['prompt']!r} at {settings(knobs)}; {summary(found)}. Seen: {seen}."
+    alt = f"{n} pictures of the {what} {knobs['prompt']!r} at {settings(knobs)}; {verdict_in_words}. Seen: {seen}."
     yield film.whole(ending(run, done, of, text), alt=alt, link=link(view, knobs, sketch)), found
 
 
@@ -402,7 +404,7 @@ def sweep(knobs: dict, run: ui.Run, sketch: str) -> Iterator[tuple[dict, dict | 
             yield film.live(progress(run, done, of), link(SWEEP, knobs)), None
     if run.replaced or not found:
         return
-    notes = [summary(row) for row in found]
+    notes = [summary(row, knobs["prompt"]) for row in found]
     rates = "; ".join(f"rho {rho:g}: {said}" for rho, said in zip(RHOS, notes, strict=True))
     alt = f"Pictures of {knobs['prompt']!r} from the same noise. {rates}."
     text = f"{len(RHOS)} x {COLUMNS} pictures, {done} {knobs['sampler']} steps{run.took}."

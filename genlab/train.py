@@ -130,7 +130,8 @@ def override(recipe: Recipe, changes: list[str]) -> Recipe:
     config = {key.removeprefix("config."): values.pop(key) for key in list(values) if key.startswith("config.")}
     try:
         config = dataclasses.replace(recipe.config, **config)
-        return dataclasses.replace(recipe, **values, config=config, overrides=(*recipe.overrides, *changes))
+        last = {change.partition("=")[0]: change for change in (*recipe.overrides, *changes)}  # of a key said twice
+        return dataclasses.replace(recipe, **values, config=config, overrides=tuple(last.values()))
     except ValueError as error:
         raise GenlabError(f"--set {' '.join(changes)}: {error}") from error
 

@@ -104,6 +104,7 @@ def test_unknown_words_and_unseen_pairs_are_told_before_anything_is_drawn(app):
     assert "Three things are the most that a picture holds, and here are 4" in app.note("a circle " * 4)
     assert app.note("a circle " * 300).count("<p") == 1 and "300 characters are the most" in app.note("a circle " * 300)
     assert app.unread(" ".join("abcdef")) == "'b' is unknown. 'c' is unknown. 'd' is unknown. So are 2 more."
+    assert app.unread(" ".join("bcde")).endswith("So is 1 more.")
 
 
 def test_the_text_towers_know_the_words_that_the_page_calls_known(app):
@@ -133,7 +134,9 @@ def test_a_verdict_counts_and_marks(app):
     (caption,) = scenes.captions(one)
     frame = frame_of(app, one)
     found = app.verdict(frame, 0, caption)
-    assert found["share"] == 1 and found["whole"] == 2 and app.summary(found).startswith("2 of 2 all as asked, 100 %")
+    assert found["share"] == 1 and found["whole"] == 2
+    assert app.summary(found, caption).startswith("2 of 2 all as asked, 100 %")
+    assert "2 of 2 as far as it was understood" in app.summary(found, f"no zebra but {caption}"), "it claims no more"
     assert "✗" not in app.reading(found["words"][0])
     (wrong,) = scenes.negatives(one, 0, "field")
     found = app.verdict(frame, 0, wrong)
