@@ -307,8 +307,11 @@ def test_a_scene_is_found_by_words(visit):
     page.locator(".gl-found button").nth(3).click()
     page.wait_for_selector(".gl-found button:nth-child(4)[aria-pressed=true]")
     assert page.locator(".gl-nearest li").count() == 6
+    below = page.get_by_role("button", name="find a picture", exact=True)
+    top = below.bounding_box()["y"] + page.evaluate("scrollY")
     page.get_by_role("textbox", name="Look for").fill("")
     page.get_by_text("Write what to look for.").wait_for()
+    assert abs(below.bounding_box()["y"] + page.evaluate("scrollY") - top) < 8, "the page stays where it is"
     page.locator(".gl-now-row").first.wait_for(state="detached")  # nor has the equation anything to tell
 
 
