@@ -660,7 +660,7 @@ def test_settings_have_the_type_of_their_field(setting, expected):
     found = getattr(recipe.config if setting.startswith("config.") else recipe, key)
     assert found == value and type(found) is type(value)
     assert recipe.overrides == (setting,) and override(recipe, ["seed=1"]).overrides == (setting, "seed=1")
-    assert override(recipe, ["seed=1", "seed=2"]).overrides == (setting, "seed=2"), "of a key said twice the last counts"
+    assert override(recipe, ["seed=1", "seed=2"]).overrides == (setting, "seed=2"), "the last counts"
 
 
 @pytest.mark.parametrize(
