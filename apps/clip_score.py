@@ -96,6 +96,9 @@ BATCH = 16  # pictures or texts between two looks at the clock
 BEST = -1  # the row of a column's best text
 SECONDS = 60.0  # of a run, by the clock on the wall
 RUNS = ui.Runs(SECONDS)
+# In the page: texts that somebody typed are their own, and the box follows the stage only while they are not.
+OWN = "(texts) => glTyped('.gl-own textarea', texts) ? 'own' : { __type__: 'update' }"
+FOLLOW = "(spoken, say, texts) => (say === 'own' ? texts : spoken.slice(spoken.indexOf(' ') + 1))"
 BLANK = ui.sketched(np.full((SIDE[CLIP], SIDE[CLIP], 3), WORDS.FIELDS["white"], np.uint8))
 SHELF = ui.Shelf(*MODELS)
 BENCH = ui.Bench("genlab.models.vision_language", "OpenCLIP")
@@ -612,6 +615,24 @@ def fingerprint(asked: dict) -> str:
     return json.dumps(asked | {"uploads": uploads}, sort_keys=True)
 
 
+def named_by(asked: dict) -> str:
+    """The same again, and short."""
+    return hashlib.sha1(fingerprint(asked).encode()).hexdigest()
+
+
+def page_texts(asked: dict) -> str:
+    """The texts on the stage where they are the page's own; "" where they are the visitor's, or there are none. Raises
+    GenlabError."""
+    if asked["knobs"]["say"] == "own" or not asked["knobs"]["n"]:
+        return ""
+    return "\n".join(written(asked["knobs"], "", permitted(asked["model"]))[0])
+
+
+def speech(texts: str) -> str:
+    """For the texts' box, as FOLLOW reads it."""
+    return f"{time.time_ns()} {texts}"
+
+
 def equation(whole: dict) -> str:
     """The law, with the present values of the chosen cell; matrix.js keeps them up to date."""
     i, j = whole["cell"]
@@ -764,7 +785,7 @@ def controls(frame: ui.Frame, texts: str) -> dict:
                     made["pad"] = ui.pad(SIDE[MNIST], elem_classes="gl-pad-small")
                 made["take"] = gr.Button("Add the drawing", size="sm", min_width=96)
             made["say"] = KNOBS["say"].component(elem_classes="gl-chipset")
-            made["texts"] = gr.Textbox(texts, label="One a line", lines=5, max_lines=6)
+            made["texts"] = gr.Textbox(texts, label="One a line", lines=5, max_lines=6, elem_classes="gl-own")
         with frame.group("How"):
             made["templates"] = gr.Textbox(
                 PLAIN, label="Templates (one a line, {} is the text; several are averaged)", lines=1, max_lines=4
@@ -826,8 +847,10 @@ def lesson(app: gr.Blocks) -> None:
     view = gr.Textbox("", visible="hidden", label="view")
     uploads, trouble = gr.State([]), gr.State("")
     chosen = gr.State({"cell": None, "turned": None, "picked": 0})
-    # whether the stage shows still what it did on arrival, of which seed, and the texts that the page wrote lately
-    shows = gr.State({"arrival": bool(ready), "seed": KNOBS["seed"].default, "written": [ready.get("texts")]})
+    # whether the stage shows still what it did on arrival, and of which seed
+    shows = gr.State({"arrival": bool(ready), "seed": KNOBS["seed"].default})
+    # The texts of the stage, for their box; each time another value, for it may be the box that has changed.
+    spoken = gr.Textbox("", visible="hidden", label="spoken")
     # What is asked for, in short: whatever a visitor does ends in a change of this, and that is what runs, once. No
     # event that runs nothing is queued beside it: as it ends, gradio closes the page's stream, now and then too early.
     pulse = gr.Textbox("", visible="hidden", label="pulse")
@@ -874,15 +897,12 @@ def lesson(app: gr.Blocks) -> None:
         return lambda view: name if view else gr.skip()
 
     def wanted(request: gr.Request, *state):
-        """Ask for what the controls say; what runs at present ends at its next step."""
+        """Ask for what the controls say; what else runs at present ends at its next step."""
         now = asked(*state)
         if now["view"] not in VIEWS:
             return gr.skip()
-        RUNS.end(request.session_hash, "replaced")
-        return hashlib.sha1(fingerprint(now).encode()).hexdigest()
-
-    def wanted_anew(request: gr.Request, *state):
-        return f"{wanted(request, *state)} {time.time_ns()}"
+        key = named_by(now)
+        return f"{key} {time.time_ns()}" if RUNS.want(request.session_hash, key) else key
 
     def run(request: gr.Request, shows, *state):
         """Compute what the open view shows, and stream it there, unless it came along with the page."""
@@ -892,9 +912,10 @@ def lesson(app: gr.Blocks) -> None:
             value = ready["whole"] | {"serial": f"again {time.time_ns()}", "link": link(now)}
             yield {matrix: value} if now["view"] == SCORES else {near: here}
             said = equation(ready["whole"]) if now["view"] == SCORES else law_of(**ready["pair"])
-            yield {law: said, code: python(now), made["texts"]: ready["texts"]}
+            yield {law: said, code: python(now), spoken: speech(ready["texts"])}
             return
-        present, place = RUNS.begin(request.session_hash), near if now["view"] == NEAREST else matrix
+        present = RUNS.begin(request.session_hash, named_by(now))
+        place = near if now["view"] == NEAREST else matrix
         message = ui.Matrix.message if place is matrix else say
         try:
             for value in (stage if place is matrix else search)(now, present):
@@ -909,9 +930,11 @@ def lesson(app: gr.Blocks) -> None:
                         {place: value["html"], law: law_of(**pair_of(value, now["model"]))} if done else {place: value}
                     )
                 if done:
-                    out |= {code: python(now), **followed(now, shows["written"])}
+                    out |= {code: python(now), shown_of: {"arrival": False, "seed": now["knobs"]["seed"]}}
+                    out |= {spoken: speech(texts)} if (texts := page_texts(now)) else {}
                 yield out
         except GenlabError as error:
+            present.ended = "failed"
             gone = {law: ui.equation(FAMILY, "CLIP", {})} if place is near else {}  # what was found makes way
             yield {place: message(str(error), error=True)} | gone
         except Ended:
@@ -920,25 +943,6 @@ def lesson(app: gr.Blocks) -> None:
                 yield {place: message("Stopped." if present.ended == "stopped" else how)}
 
     shown_of = shows  # the component; inside the functions the name is its value's
-
-    def followed(now: dict, before: list) -> dict:
-        """The texts' box follows the stage, whichever view is open, while its texts are the page's own."""
-        seed, own = now["knobs"]["seed"], now["knobs"]["say"] == "own"
-        if not own and not now["knobs"]["n"]:  # no pictures, and nothing to say of them
-            return {shown_of: {"arrival": False, "seed": seed, "written": before}}
-        texts = now["texts"] if own else "\n".join(written(now["knobs"], "", permitted(now["model"]))[0])
-        out = {shown_of: {"arrival": False, "seed": seed, "written": [texts, *before[:7]]}}
-        return out if own else out | {made["texts"]: texts}
-
-    def typed(request: gr.Request, shows, *state):
-        """Somebody writes, and not the page: the texts are their own from now on."""
-        state, text, say = [*state], 3, 7 + [*KNOBS].index("say")
-        if state[0] == NEAREST:  # which has no need of them: it is the page that writes, now and then late
-            return gr.skip(), gr.skip()
-        if state[say] != "own" and state[text] in shows["written"]:
-            return gr.skip(), gr.skip()
-        state[say] = "own"
-        return "own", wanted(request, *state)
 
     def cell_chosen(request: gr.Request, event: gr.EventData, chosen, *state):
         """What in the picture the chosen number hangs on."""
@@ -1011,15 +1015,13 @@ def lesson(app: gr.Blocks) -> None:
     def over(request: gr.Request):
         RUNS.end(request.session_hash)
 
-    def fresh(request: gr.Request, seed, shows):
+    def fresh(seed, shows):
         """New scenes: another seed, unless one was just typed: it is not the one on the stage."""
-        RUNS.end(request.session_hash, "replaced")
         typed = KNOBS["seed"].clean(seed) != shows["seed"]
         return KNOBS["seed"].clean(seed) if typed else int(np.random.default_rng().integers(10_000))
 
     def suggestion(changes: dict):
-        def apply(request: gr.Request, model):
-            RUNS.end(request.session_hash, "replaced")
+        def apply(model):
             values = KNOBS.clean(KNOBS.defaults() | changes)
             at = changes.get("view", SCORES)
             texts = changes.get("texts", gr.skip())
@@ -1032,17 +1034,21 @@ def lesson(app: gr.Blocks) -> None:
     quick = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     queued = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 2, "concurrency_id": "clip"}
     state = [view, uploads, chosen, *boxes, *knobs]
-    shown = [matrix, near, shows, made["texts"], law, code]
+    shown = [matrix, near, shows, spoken, law, code]
     restored = app.load(restore, None, [*knobs, *boxes, chosen, view, tabs, uploads, made["drop"]], **quick)
     restored.then(covered_by, made["model"], [cover, card], **quick)
+    # Somebody writes, and not the page: the texts are their own from now on. The page itself says so, before any answer
+    # can come in between: from the texts' box, and once more where they wrote before the link was read.
+    for event in (made["texts"].change, restored.then):
+        event(None, made["texts"], made["say"], js=OWN, **quick).then(wanted, state, pulse, **quick)
+    spoken.change(None, [spoken, made["say"], made["texts"]], made["texts"], js=FOLLOW, **quick)
     for tab, name in ((first, SCORES), (second, NEAREST)):
         tab.select(opened(name), view, view, **quick)
     # change, for input is silent when somebody pastes or deletes
     moved = [view.change, made["n"].release, *(made[name].input for name in ("say", "things", "split"))]
     gr.on([*moved, made["templates"].change, made["model"].input, query.change], wanted, state, pulse, **quick)
-    made["texts"].change(typed, [shows, *state], [made["say"], pulse], **quick)
     new = frame.generate.click(fresh, [made["seed"], shows], made["seed"], **quick)
-    new.then(wanted_anew, state, pulse, **quick)
+    new.then(wanted, state, pulse, **quick)
     for name, chip in frame.chips.items():
         put = chip.click(suggestion(TRY[name]), made["model"], [*knobs, *boxes, chosen, view, tabs], **quick)
         put.then(wanted, state, pulse, **quick)

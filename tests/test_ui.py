@@ -224,6 +224,18 @@ def test_a_run_knows_what_it_is_about():
     assert not all_runs.going("a", ("watch", {"rho": 2}))
 
 
+def test_wanting_the_same_leaves_its_run_alone_and_tells_whether_that_was_cut_short():
+    all_runs = ui.Runs()
+    assert not all_runs.want("a", "red"), "no run yet, so none was cut short"
+    red = all_runs.begin("a", "red")
+    assert not all_runs.want("a", "red") and red.going
+    assert not all_runs.want("a", "blue") and red.replaced
+    assert all_runs.want("a", "red"), "blue's run has not begun, and red's is to begin anew"
+    blue = all_runs.begin("a", "blue")
+    all_runs.end("a")
+    assert not all_runs.want("a", "red") and blue.ended == "stopped", "what was stopped stays so"
+
+
 def test_a_run_ends_when_its_time_is_up(monkeypatch):
     run = ui.Runs(seconds=5).begin(None)
     assert run.going

@@ -31,6 +31,14 @@ document.addEventListener("click", (event) => {
   }
 });
 
+// Whether this new value of a text box was typed, pasted or cut by somebody: what the page writes is no such event.
+const typed = new WeakMap();
+document.addEventListener("input", (event) => typed.set(event.target, event.target.value), true);
+window.glTyped = (box, value) => {
+  const node = document.querySelector(box), own = typed.get(node) === value;
+  return own || (typed.delete(node), false); // over and done with, should the page come to write the same
+};
+
 // Let the page's address lead back to what is shown: of these names only those that have a value stay in it.
 window.glRelink = ({ names, values }) => {
   const url = new URL(location.href);

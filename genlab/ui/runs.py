@@ -70,6 +70,17 @@ class Runs:
             run = self._present.get(visitor)
         return run is not None and run.going and run.about == about
 
+    def want(self, visitor: str | None, about: Any) -> bool:
+        """End the visitor's run unless it is of just this; whether one of just this was cut short."""
+        with self._lock:
+            run = self._present.get(visitor)
+        if run is None:
+            return False
+        if run.about == about:
+            return bool(run.ended)
+        run.ended = run.ended or "replaced"
+        return False
+
     def end(self, visitor: str | None, why: str = "stopped") -> None:
         """End the visitor's run, if one goes on."""
         with self._lock:

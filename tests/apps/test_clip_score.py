@@ -131,6 +131,34 @@ def test_typing_changes_the_matrix_and_tells_unknown_words(visit):
 
 
 @pytest.mark.browser
+def test_texts_typed_before_the_page_is_ready_are_the_visitors_own(visit):
+    page = visit()
+    texts_box(page).fill("a red circle\na blue star")  # as the link is still being read
+    page.wait_for_function("document.querySelectorAll('.gl-matrix [role=rowheader]').length === 2")
+    page.wait_for_url("**say=own**")
+    assert texts_box(page).input_value() == "a red circle\na blue star"
+    assert page.get_by_role("radio", name="my own").is_checked()
+
+
+@pytest.mark.browser
+def test_chips_pressed_at_once_end_in_the_last_one(visit):
+    page = visit()
+    for pause in (0, 400):
+        for name in ("which colour?", "one word wrong", "which colour?", "unseen pair", "captions", "one word wrong"):
+            page.wait_for_timeout(pause)
+            page.get_by_role("button", name=name, exact=True).first.click()
+        page.wait_for_url("**say=wrong**")
+        page.wait_for_timeout(1500)  # nothing comes late
+        assert "say=wrong" in page.url and page.get_by_role("radio", name="one word wrong").is_checked()
+        heads = page.locator(".gl-matrix [role=rowheader]").all_inner_texts()
+        assert "the truth about picture 1" in heads[0]
+        assert texts_box(page).input_value().splitlines()[0] in heads[0], "the box follows the stage"
+        page.get_by_role("button", name="captions", exact=True).first.click()
+        page.get_by_role("button", name="captions", exact=True).first.click()
+        page.wait_for_url(re.compile("^[^?]*$"))
+
+
+@pytest.mark.browser
 def test_texts_that_cannot_be_scored_are_told_and_the_page_lives_on(visit):
     page = visit()
     finished(page)
