@@ -5,6 +5,7 @@ const find = (selector) => element.querySelector(selector);
 const root = find(".gl-plane"), map = find(".gl-plane-map canvas"), glass = find(".gl-plane-glass canvas");
 const facts = find("dl"), strip = find(".gl-plane-strip"), more = find(".gl-plane-more");
 const small = root.classList.contains("gl-small"), CELLS = 17, STEPS = 9, SHOWN = 8, GRIP = 16;
+const LETTERS = "abcdefgh"; // of the samples in the strip, and on a map of digits, where a number would be one more
 // Of labels, on the dark map: Okabe and Ito's, some a little lighter, and two greys
 const COLOURS = "#ffffff #E69F00 #56B4E9 #00b386 #F0E442 #4b9be0 #ef6c1a #CC79A7 #a3adba #cbb994".split(" ");
 const BLANK = {
@@ -148,10 +149,11 @@ function showStrip() {
     const [canvas, caption] = strip.children[k].children;
     coming = !picture(canvas, z);
     canvas.setAttribute("role", "img");
-    const word = ends ? ["A", ...Array(STEPS - 2).fill(""), "B"][k] : state.samples[k].caption ?? "";
+    const sample = () => `${LETTERS[k]} ${state.samples[k].caption ?? ""}`.trim();
+    const word = ends ? ["A", ...Array(STEPS - 2).fill(""), "B"][k] : sample();
     caption.textContent = word;
     caption.classList.toggle("gl-wrong", word.includes("\u2717"));
-    const alt = ends ? `Step ${k + 1} of ${STEPS} from A to B` : `Sample ${k + 1}${word ? `, ${word}` : ""}`;
+    const alt = ends ? `Step ${k + 1} of ${STEPS} from A to B` : `Sample ${word}`;
     canvas.setAttribute("aria-label", alt);
   });
   strip.classList.toggle("gl-coming", coming);
@@ -231,22 +233,22 @@ function showMap() {
   say(across, w - 6, clamp(y0, 12, h - 12) - 12, "#fff", "right");
   say(up, clamp(x0, 4, w - 30) + 8, 12, "#fff");
 
-  const numbered = state.strip === "samples" ? state.samples : [];
-  numbered.slice(SHOWN).forEach((s) => {
+  const drawn = state.strip === "samples" ? state.samples : [];
+  drawn.slice(SHOWN).forEach((s) => {
     pen.beginPath();
     pen.arc(...place(s.at), 2.5, 0, 2 * Math.PI);
     stroke("#0c0f13", 2);
     pen.fillStyle = "#fff";
     pen.fill();
   });
-  numbered.slice(0, SHOWN).forEach((s, k) => {
+  drawn.slice(0, SHOWN).forEach((s, k) => {
     pen.beginPath();
     pen.arc(...place(s.at), 8, 0, 2 * Math.PI);
     pen.fillStyle = "#F0E442";
     pen.fill();
     stroke("#0c0f13", 2);
     Object.assign(pen, { fillStyle: "#0c0f13", textAlign: "center", textBaseline: "middle" });
-    pen.fillText(k + 1, place(s.at)[0], place(s.at)[1] + 1);
+    pen.fillText(LETTERS[k], place(s.at)[0], place(s.at)[1] + 1);
   });
   state.marks.forEach((mark, k) => gaussian(mark, COLOURS[k ? 2 : 1], u, stroke, say));
   if (state.strip === "ends" && state.ends) {

@@ -194,7 +194,8 @@ def test_both_models_sample_and_the_judge_reads(visit, app):
     page = visit("view=compare&seed=3")
     page.wait_for_function("() => (document.body.innerText.match(/of 10 digits/g) || []).length === 2")
     captions = page.locator(".gl-plane-strip figcaption:visible").all_inner_texts()
-    assert len(captions) == 16 and all(re.match(r"\d \d+%", caption) for caption in captions)
+    assert all(re.fullmatch(r"[a-h] \d \d+%✗?", caption) for caption in captions)
+    assert [caption[0] for caption in captions] == [*"abcdefgh"] * 2, "as on the maps"
     page.get_by_role("button", name="cross both maps").click()
     page.wait_for_function("() => (document.body.innerText.match(/is unsure/g) || []).length === 2")
     assert page.locator(".gl-plane-strip figure:visible").count() == 18
