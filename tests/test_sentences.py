@@ -91,7 +91,8 @@ def test_missing_and_further_things_are_told():
 def test_unknown_words_and_what_they_may_mean():
     assert unknown("a Crimson ball, and a crimson ball") == ["Crimson", "ball", "crimson"]
     assert near("Crimson") == ["red"] and near("ball") == ["circle"] and "square" in near("squar")
-    assert near("xyzzy") == [] and unknown("") == []
+    assert near("circles") == near("balls") == ["circle"] and near("boxes") == ["square"]
+    assert near("xyzzy") == near("two") == near("that") == near("with") == [] and unknown("") == []
 
 
 def test_all_words_are_those_of_captions(some):

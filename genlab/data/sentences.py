@@ -60,6 +60,7 @@ OTHER_WORDS = {
     "dotted": ("dotted", "spotted"),
 }
 MOST = 3  # things in a scene
+CLOSE = 0.7  # of difflib's ratio: "squar" is close to square, but "two" (0.67) not to top
 # One pair a colour; each shape is in one or two, so all shapes and all colours are well known from elsewhere.
 HELD_OUT = tuple((colour, (2 * colour + colour // 3 + 1) % len(SHAPES)) for colour in range(len(COLOURS)))
 FILLERS = tuple("a an and in at on the of to ,".split())
@@ -111,9 +112,10 @@ def _unpunctuated(text: str, kept: Collection[str] = ()) -> str:
 def near(word: str) -> list[str]:
     """One or two words of the world that a stranger's word may mean; none if nothing is near."""
     word = word.lower()
-    meant = [known for known, others in NEAREST.items() if word in others.split()]
+    forms = {word, word.removesuffix("s"), word.removesuffix("es")}
+    meant = [known for known, others in NEAREST.items() if not forms.isdisjoint(others.split())]
     close = [w for w in vocabulary() if w not in FILLERS]
-    return meant or get_close_matches(word, close, n=2, cutoff=0.6)
+    return meant or get_close_matches(word, close, n=2, cutoff=CLOSE)
 
 
 # -- what a sentence says ----------------------------------------------------------------------------------------------
