@@ -108,6 +108,8 @@ class Recipe:
                 raise ValueError(f"{key} is a {kind} number, {'not negative' if zero else 'positive'}, not {value!r}")
         if (self.data is None) == (self.fit is None):
             raise ValueError("a recipe has data to train on, or a fit that needs no steps")
+        if self.fit and self.start:
+            raise ValueError("a fit begins where it likes: start is for what is trained in steps")
         if self.ema >= 1:
             raise ValueError(f"ema lies in [0, 1), not {self.ema}")
         if self.seed >= 2**32 or self.shards > 4_096:
@@ -214,8 +216,9 @@ def _train(
     data = {key: value.to(device) for key, value in splits["train"].items()}
     count = len(next(iter(data.values())))
     if recipe.start and not first and init is None:
-        with torch.no_grad():
-            recipe.start(model, data)
+        with torch.no_grad():  # on the CPU, where the same seed draws the same whatever trains
+            recipe.start(model.cpu(), splits["train"])
+        model.to(device)
         if recipe.ema:
             average.load_state_dict(model.state_dict())
     trainee = accelerator.prepare(_Trainee(model, recipe))

@@ -433,6 +433,8 @@ def test_what_the_data_tell_is_set_before_the_first_step_alone(tmp_path):
     longer = dataclasses.replace(recipe, start=never, steps=3)
     train(longer, run_dir=tmp_path / "a", resume=True, quiet=True)
     train(longer, run_dir=tmp_path / "b", init=str(tmp_path / "a" / "model"), quiet=True)
+    with pytest.raises(ValueError, match="a fit begins where it likes"):
+        dataclasses.replace(recipe, data=None, fit=lambda recipe: None)
 
 
 def test_average_copies_buffers():
