@@ -379,7 +379,7 @@ def unread(name: str, texts: list[str]) -> list[str]:
     for text in texts:
         parts, missing = [], clip.unknown(text)
         for word in missing[:3]:
-            near = WORDS.near(word) if name == CLIP else get_close_matches(word.lower(), words, n=2, cutoff=0.6)
+            near = WORDS.near(word) if name == CLIP else get_close_matches(word.lower(), words, n=2, cutoff=WORDS.CLOSE)
             parts.append(f"{word!r}" + (f" (it knows {' and '.join(near)})" if near else ""))
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         say = [f"not read: {', '.join(parts)}{more}"] if parts else []
@@ -767,11 +767,11 @@ def arrival() -> tuple[dict, np.ndarray]:
 
 
 def controls(frame: ui.Frame, texts: str) -> dict:
-    """The controls column; the components by name."""
+    """The controls column; the components by name, and as "scoring" those that the search has no use for."""
     made = {}
     allowed = limits.allowed_pipelines(limits.CLIPS)
     with frame.controls:
-        with frame.group("What"):
+        with gr.Column(elem_classes="gl-plain") as what, frame.group("What"):
             made["n"] = KNOBS["n"].component()
             with gr.Row(elem_classes="gl-buttons"):
                 made["add"] = gr.UploadButton(
@@ -796,13 +796,14 @@ def controls(frame: ui.Frame, texts: str) -> dict:
                 label="Model" + (" (or an open_clip name, a Hub id, a folder)" if allowed is None else ""),
                 allow_custom_value=True,
             )
-        with frame.group("Seed"), gr.Row(elem_classes="gl-seed"):
-            made["seed"] = KNOBS["seed"].component(show_label=False, container=False, min_width=96)
-        frame.buttons("New pictures")
-        with gr.Accordion("More", open=False):
-            for name in ("things", "split"):
-                made[name] = KNOBS[name].component(elem_classes="gl-chipset")
-    return made
+        with gr.Column(elem_classes="gl-plain") as rest:
+            with frame.group("Seed"), gr.Row(elem_classes="gl-seed"):
+                made["seed"] = KNOBS["seed"].component(show_label=False, container=False, min_width=96)
+            frame.buttons("New pictures")
+            with gr.Accordion("More", open=False):
+                for name in ("things", "split"):
+                    made[name] = KNOBS[name].component(elem_classes="gl-chipset")
+    return made | {"scoring": [what, made["templates"], rest]}
 
 
 def build() -> gr.Blocks:
@@ -885,6 +886,10 @@ def lesson(app: gr.Blocks) -> None:
         """What needs torch, and so comes after the page: the model, and the source of the equation."""
         SHELF.warm(lambda: [*stage(start(), ui.Run())])
         return ui.under_the_hood(FAMILY, "CLIP")
+
+    def scoring(view):
+        """The search has no pictures, texts or seed of the visitor's: what it does not heed is not there."""
+        return [type(part)(visible=view != NEAREST) for part in made["scoring"]]
 
     def covered_by(model):
         """The card of the model that scores, where it is ours."""
@@ -1042,6 +1047,7 @@ def lesson(app: gr.Blocks) -> None:
     for event in (made["texts"].change, restored.then):
         event(None, made["texts"], made["say"], js=OWN, **quick).then(wanted, state, pulse, **quick)
     spoken.change(None, [spoken, made["say"], made["texts"]], made["texts"], js=FOLLOW, **quick)
+    view.change(scoring, view, made["scoring"], **quick)
     for tab, name in ((first, SCORES), (second, NEAREST)):
         tab.select(opened(name), view, view, **quick)
     # change, for input is silent when somebody pastes or deletes

@@ -31,6 +31,15 @@ document.addEventListener("click", (event) => {
   }
 });
 
+// What was asked for is to be seen: a stage whose top is far out of sight comes into view.
+document.addEventListener("click", (event) => {
+  const stage = event.target.closest?.(".gl-chip, .gl-generate")?.closest(".gl-frame")?.querySelector(".gl-stage");
+  const share = stage ? stage.getBoundingClientRect().top / innerHeight : 0;
+  if (share > -1 / 3 && share < 2 / 3) return;
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  stage.scrollIntoView({ block: "start", behavior: still ? "auto" : "smooth" });
+});
+
 // Whether this new value of a text box was typed, pasted or cut by somebody: what the page writes is no such event.
 const typed = new WeakMap();
 document.addEventListener("input", (event) => typed.set(event.target, event.target.value), true);
