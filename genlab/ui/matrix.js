@@ -94,7 +94,11 @@ function layout() {
 // A text's words, those in `mark` (positions) underlined.
 function marked(text, mark) {
   if (!mark.length) return [text];
-  return text.split(" ").flatMap((word, k) => [mark.includes(k) ? make("mark", "", word) : word, " "]);
+  return text.split(" ").flatMap((word, k) => {
+    if (!mark.includes(k)) return [`${word} `];
+    const said = word.replace(/\W+$/, ""); // a comma that follows is not wrong
+    return [make("mark", "", said), `${word.slice(said.length)} `];
+  });
 }
 const button = (i, j) => grid.children[i + 1]?.children[j + 1]?.firstElementChild;
 function move(event, i, j) {
