@@ -796,14 +796,13 @@ def controls(frame: ui.Frame, texts: str) -> dict:
                 label="Model" + (" (or an open_clip name, a Hub id, a folder)" if allowed is None else ""),
                 allow_custom_value=True,
             )
-        with gr.Column(elem_classes="gl-plain") as rest:
-            with frame.group("Seed"), gr.Row(elem_classes="gl-seed"):
-                made["seed"] = KNOBS["seed"].component(show_label=False, container=False, min_width=96)
-            frame.buttons("New pictures")
-            with gr.Accordion("More", open=False):
-                for name in ("things", "split"):
-                    made[name] = KNOBS[name].component(elem_classes="gl-chipset")
-    return made | {"scoring": [what, made["templates"], rest]}
+        with gr.Column(elem_classes="gl-plain") as seed, frame.group("Seed"), gr.Row(elem_classes="gl-seed"):
+            made["seed"] = KNOBS["seed"].component(show_label=False, container=False, min_width=96)
+        frame.buttons("New pictures")
+        with gr.Accordion("More", open=False):
+            for name in ("things", "split"):
+                made[name] = KNOBS[name].component(elem_classes="gl-chipset")
+    return made | {"scoring": [what, made["templates"], seed, frame.generate, made["things"]]}
 
 
 def build() -> gr.Blocks:
@@ -850,6 +849,7 @@ def lesson(app: gr.Blocks) -> None:
     chosen = gr.State({"cell": None, "turned": None, "picked": 0})
     # whether the stage shows still what it did on arrival, and of which seed
     shows = gr.State({"arrival": bool(ready), "seed": KNOBS["seed"].default})
+    drawn = gr.State(KNOBS["seed"].default)  # the seed of the last "New pictures", which may not be on the stage yet
     # The texts of the stage, for their box; each time another value, for it may be the box that has changed.
     spoken = gr.Textbox("", visible="hidden", label="spoken")
     # What is asked for, in short: whatever a visitor does ends in a change of this, and that is what runs, once. No
@@ -888,7 +888,7 @@ def lesson(app: gr.Blocks) -> None:
         return ui.under_the_hood(FAMILY, "CLIP")
 
     def scoring(view):
-        """The search has no pictures, texts or seed of the visitor's: what it does not heed is not there."""
+        """The search has pictures and a seed of its own: what it does not heed is not there."""
         return [type(part)(visible=view != NEAREST) for part in made["scoring"]]
 
     def covered_by(model):
@@ -938,6 +938,7 @@ def lesson(app: gr.Blocks) -> None:
                     out |= {code: python(now), shown_of: {"arrival": False, "seed": now["knobs"]["seed"]}}
                     out |= {spoken: speech(texts)} if (texts := page_texts(now)) else {}
                 yield out
+            present.ended = "done"
         except GenlabError as error:
             present.ended = "failed"
             gone = {law: ui.equation(FAMILY, "CLIP", {})} if place is near else {}  # what was found makes way
@@ -953,11 +954,12 @@ def lesson(app: gr.Blocks) -> None:
         """What in the picture the chosen number hangs on."""
         chosen = chosen | {"cell": cell_of([event._data.get("row"), event._data.get("column")])}
         now = asked(state[0], state[1], chosen, *state[2:])
-        present = RUNS.begin(request.session_hash)
+        present = RUNS.begin(request.session_hash, named_by(now))
         yield {chosen_state: chosen}
         try:
             *_, whole, overlay = stage(now, present)
             yield {matrix: overlay}
+            present.ended = "done"
         except (GenlabError, Ended):
             return
 
@@ -1020,10 +1022,11 @@ def lesson(app: gr.Blocks) -> None:
     def over(request: gr.Request):
         RUNS.end(request.session_hash)
 
-    def fresh(seed, shows):
-        """New scenes: another seed, unless one was just typed: it is not the one on the stage."""
-        typed = KNOBS["seed"].clean(seed) != shows["seed"]
-        return KNOBS["seed"].clean(seed) if typed else int(np.random.default_rng().integers(10_000))
+    def fresh(seed, shows, drawn):
+        """New scenes: another seed, unless one was just typed: it is not the one on the stage, or on its way there."""
+        seed = KNOBS["seed"].clean(seed)
+        seed = int(np.random.default_rng().integers(10_000)) if seed in (shows["seed"], drawn) else seed
+        return seed, seed
 
     def suggestion(changes: dict):
         def apply(model):
@@ -1038,6 +1041,7 @@ def lesson(app: gr.Blocks) -> None:
 
     quick = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     queued = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 2, "concurrency_id": "clip"}
+    last = quick | {"trigger_mode": "always_last"}  # what is pressed or changed while an answer is on its way counts
     state = [view, uploads, chosen, *boxes, *knobs]
     shown = [matrix, near, shows, spoken, law, code]
     restored = app.load(restore, None, [*knobs, *boxes, chosen, view, tabs, uploads, made["drop"]], **quick)
@@ -1045,33 +1049,33 @@ def lesson(app: gr.Blocks) -> None:
     # Somebody writes, and not the page: the texts are their own from now on. The page itself says so, before any answer
     # can come in between: from the texts' box, and once more where they wrote before the link was read.
     for event in (made["texts"].change, restored.then):
-        event(None, made["texts"], made["say"], js=OWN, **quick).then(wanted, state, pulse, **quick)
+        event(None, made["texts"], made["say"], js=OWN, **quick).then(wanted, state, pulse, **last)
     spoken.change(None, [spoken, made["say"], made["texts"]], made["texts"], js=FOLLOW, **quick)
     view.change(scoring, view, made["scoring"], **quick)
     for tab, name in ((first, SCORES), (second, NEAREST)):
         tab.select(opened(name), view, view, **quick)
     # change, for input is silent when somebody pastes or deletes
     moved = [view.change, made["n"].release, *(made[name].input for name in ("say", "things", "split"))]
-    gr.on([*moved, made["templates"].change, made["model"].input, query.change], wanted, state, pulse, **quick)
-    new = frame.generate.click(fresh, [made["seed"], shows], made["seed"], **quick)
-    new.then(wanted, state, pulse, **quick)
+    gr.on([*moved, made["templates"].change, made["model"].input, query.change], wanted, state, pulse, **last)
+    new = frame.generate.click(fresh, [made["seed"], shows, drawn], [made["seed"], drawn], **last)
+    new.then(wanted, state, pulse, **last)
     for name, chip in frame.chips.items():
-        put = chip.click(suggestion(TRY[name]), made["model"], [*knobs, *boxes, chosen, view, tabs], **quick)
-        put.then(wanted, state, pulse, **quick)
+        put = chip.click(suggestion(TRY[name]), made["model"], [*knobs, *boxes, chosen, view, tabs], **last)
+        put.then(wanted, state, pulse, **last)
     files = made["add"].upload(
         add, [made["add"], uploads, chosen, made["n"]], [uploads, made["drop"], chosen, trouble, matrix], **quick
     )
-    files.then(wanted, state, pulse, **quick)
+    files.then(wanted, state, pulse, **last)
     made["take"].click(
         take,
         [made["palette"], made["pad"], made["model"], uploads, chosen, made["n"]],
         [uploads, made["drop"], chosen, matrix],
         **quick,
-    ).then(wanted, state, pulse, **quick)
+    ).then(wanted, state, pulse, **last)
     made["model"].change(draws, made["model"], [made["colours"], made["ink"]], **quick)
-    made["model"].change(covered_by, made["model"], [cover, card], trigger_mode="always_last", **quick)
-    made["drop"].click(drop, chosen, [uploads, made["drop"], chosen], **quick).then(wanted, state, pulse, **quick)
-    near.select(picture_picked, chosen, chosen, **quick).then(wanted, state, pulse, **quick)
+    made["model"].change(covered_by, made["model"], [cover, card], **last)
+    made["drop"].click(drop, chosen, [uploads, made["drop"], chosen], **quick).then(wanted, state, pulse, **last)
+    near.select(picture_picked, chosen, chosen, **quick).then(wanted, state, pulse, **last)
     pulse.change(run, [shows, *state], shown, trigger_mode="always_last", **queued).then(
         complain, trouble, [matrix, trouble], **quick
     )

@@ -166,7 +166,7 @@ def judged(images: np.ndarray) -> dict:
 
 
 def marked(found: dict, k: int) -> str:
-    """'7 98 %', with a cross where the judge is not sure."""
+    """'7 98%', with ✗ where the judge is not sure."""
     sure = found["sure"][k]
     return f"{found['reads'][k]} {100 * sure:.0f}%" + ("" if sure >= SURE else "✗")
 

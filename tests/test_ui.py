@@ -234,6 +234,11 @@ def test_wanting_the_same_leaves_its_run_alone_and_tells_whether_that_was_cut_sh
     blue = all_runs.begin("a", "blue")
     all_runs.end("a")
     assert not all_runs.want("a", "red") and blue.ended == "stopped", "what was stopped stays so"
+    red = all_runs.begin("a", "red")
+    red.ended = "done"
+    all_runs.end("a")
+    assert not all_runs.want("a", "red"), "one that was through before Stop was not cut short"
+    assert not all_runs.want("a", "blue") and all_runs.want("a", "red"), "blue may be on the stage by now"
 
 
 def test_a_run_ends_when_its_time_is_up(monkeypatch):

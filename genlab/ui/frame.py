@@ -51,7 +51,7 @@ class Frame:
         with gr.Row(elem_classes="gl-chips"):
             gr.HTML("<span>Try this</span>", apply_default_css=False)
             for name in names:
-                self.chips[name] = gr.Button(name, size="sm", elem_classes="gl-chip", min_width=32)
+                self.chips[name] = gr.Button(name, size="sm", elem_classes="gl-chip gl-suggest", min_width=32)
 
 
 @contextmanager

@@ -33,7 +33,7 @@ document.addEventListener("click", (event) => {
 
 // What was asked for is to be seen: a stage whose top is far out of sight comes into view.
 document.addEventListener("click", (event) => {
-  const stage = event.target.closest?.(".gl-chip, .gl-generate")?.closest(".gl-frame")?.querySelector(".gl-stage");
+  const stage = event.target.closest?.(".gl-suggest, .gl-generate")?.closest(".gl-frame")?.querySelector(".gl-stage");
   const share = stage ? stage.getBoundingClientRect().top / innerHeight : 0;
   if (share > -1 / 3 && share < 2 / 3) return;
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;

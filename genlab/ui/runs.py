@@ -71,14 +71,15 @@ class Runs:
         return run is not None and run.going and run.about == about
 
     def want(self, visitor: str | None, about: Any) -> bool:
-        """End the visitor's run unless it is of just this; whether one of just this was cut short."""
+        """Whether the visitor's run of just this was cut short; one of anything else makes way. A run says itself that
+        it is through: `run.ended = "done"`."""
         with self._lock:
             run = self._present.get(visitor)
         if run is None:
             return False
         if run.about == about:
-            return bool(run.ended)
-        run.ended = run.ended or "replaced"
+            return run.ended not in ("", "done")
+        run.ended = "replaced" if run.ended in ("", "done") else run.ended
         return False
 
     def end(self, visitor: str | None, why: str = "stopped") -> None:

@@ -86,6 +86,16 @@ def told(page) -> str:
     return page.locator(".gl-matrix .gl-status").inner_text()
 
 
+def slowed(page, latency: int = 300):
+    """From now on each request takes so many milliseconds longer."""
+    network = page.context.new_cdp_session(page)
+    network.send("Network.enable")
+    network.send(
+        "Network.emulateNetworkConditions",
+        {"offline": False, "latency": latency, "downloadThroughput": -1, "uploadThroughput": -1},
+    )
+
+
 def texts_box(page):
     return page.get_by_role("textbox", name="One a line", exact=True)
 
@@ -133,6 +143,8 @@ def test_typing_changes_the_matrix_and_tells_unknown_words(visit):
 @pytest.mark.browser
 def test_texts_typed_before_the_page_is_ready_are_the_visitors_own(visit):
     page = visit()
+    slowed(page)
+    page.reload(wait_until="domcontentloaded")
     texts_box(page).fill("a red circle\na blue star")  # as the link is still being read
     page.wait_for_function("document.querySelectorAll('.gl-matrix [role=rowheader]').length === 2")
     page.wait_for_url("**say=own**")
@@ -141,10 +153,13 @@ def test_texts_typed_before_the_page_is_ready_are_the_visitors_own(visit):
 
 
 @pytest.mark.browser
-def test_chips_pressed_at_once_end_in_the_last_one(visit):
+@pytest.mark.parametrize("latency", [0, 400])
+def test_chips_pressed_at_once_end_in_the_last_one(visit, latency):
     page = visit()
-    for pause in (0, 400):
-        for name in ("which colour?", "one word wrong", "which colour?", "unseen pair", "captions", "one word wrong"):
+    finished(page)
+    slowed(page, latency)
+    for pause in (0, 250):
+        for name in ("one word wrong", "which colour?", "unseen pair", "which colour?", "captions", "one word wrong"):
             page.wait_for_timeout(pause)
             page.get_by_role("button", name=name, exact=True).first.click()
         page.wait_for_url("**say=wrong**")
@@ -156,6 +171,72 @@ def test_chips_pressed_at_once_end_in_the_last_one(visit):
         page.get_by_role("button", name="captions", exact=True).first.click()
         page.get_by_role("button", name="captions", exact=True).first.click()
         page.wait_for_url(re.compile("^[^?]*$"))
+
+
+@pytest.mark.browser
+def test_what_is_pasted_as_the_page_writes_is_scored(visit):
+    page = visit()
+    finished(page)
+    slowed(page)
+    for pause in (0, 40, 120):
+        before = texts_box(page).input_value()
+        page.get_by_role("button", name="New pictures").click()
+        page.wait_for_function("old => document.querySelector('.gl-own textarea').value !== old", arg=before)
+        page.wait_for_timeout(pause)
+        texts_box(page).fill("a red circle")
+        page.wait_for_function("document.querySelectorAll('.gl-matrix [role=rowheader]').length === 1")
+        page.wait_for_url("**say=own**")
+        assert texts_box(page).input_value() == "a red circle"
+        again(page, page.get_by_role("button", name="captions", exact=True).first.click)
+
+
+@pytest.mark.browser
+def test_new_pictures_are_new_at_each_press(visit):
+    page = visit()
+    finished(page)
+    slowed(page, 150)
+    seeds = []
+    seed = page.locator(".gl-seed input")
+    for _ in range(4):
+        before = seed.input_value()
+        page.get_by_role("button", name="New pictures").click()
+        page.wait_for_function("old => document.querySelector('.gl-seed input').value !== old", arg=before)
+        seeds.append(seed.input_value())
+    page.wait_for_url(f"**seed={seeds[-1]}**")
+    assert len({*seeds}) == 4
+    seed.fill("5")
+    seed.press("Enter")
+    page.wait_for_url("**seed=5**")
+
+
+@pytest.mark.browser
+def test_nearest_shows_what_it_heeds_and_the_scores_come_back_as_they_were(visit):
+    page = visit()
+    finished(page)
+    before = texts_box(page).input_value()
+    page.get_by_role("button", name="More").click()
+    page.get_by_role("button", name="find a picture", exact=True).click()
+    page.wait_for_selector(".gl-found button")
+    texts_box(page).wait_for(state="detached")
+    gone = ["New pictures", "Add pictures of your own"]
+    assert not any(page.get_by_role("button", name=name).is_visible() for name in gone)
+    assert page.get_by_role("button", name="Stop").is_visible() and page.get_by_label(re.compile("^Model")).is_visible()
+    held_out = page.locator("label", has=page.get_by_role("radio", name="one never seen", exact=True))
+    caption = page.locator(".gl-found img").first.get_attribute("alt")
+    held_out.click()
+    page.wait_for_url("**split=held_out**")
+    page.wait_for_function("old => document.querySelector('.gl-found img').alt !== old", arg=caption)
+    again(page, page.get_by_role("button", name="captions", exact=True).first.click)
+    assert texts_box(page).input_value() == before
+
+
+@pytest.mark.browser
+def test_a_chip_far_below_the_stage_brings_it_into_view(visit):
+    page = visit("n=10", width=390, height=844)
+    finished(page)
+    page.wait_for_function("document.querySelectorAll('.gl-matrix [role=gridcell]').length === 100")
+    page.get_by_role("button", name="read digits", exact=True).click()
+    page.wait_for_function("Math.abs(document.querySelector('.gl-stage').getBoundingClientRect().top) < 40")
 
 
 @pytest.mark.browser
