@@ -571,7 +571,9 @@ def link(asked: dict) -> dict:
         del values["texts"]
     if drawings := link_of(asked["uploads"], packing.LONGEST - len(values.get("texts", ""))):
         values["drawn"] = drawings
-    names = [*KNOBS, "texts", "templates", "model", "query", "view", "drawn"]
+    if asked["view"] == NEAREST and asked["picked"]:
+        values["picked"] = asked["picked"]
+    names = [*KNOBS, "texts", "templates", "model", "query", "view", "drawn", "picked"]
     return {"names": names, "values": values, "cell": "cell", "temperature": "tau"}
 
 
@@ -644,7 +646,7 @@ def law_of(picture: str, text: str, value: float, tau: float, learned: float) ->
     """The law, with the values of one picture, in words, and one text."""
 
     def now(key: str, text: str) -> str:
-        return f'<span class="gl-now-{key}">{escape(text).replace("|", "/")}</span>'
+        return f'<span class="gl-now-{key}">{ui.literal(text)}</span>'
 
     return ui.equation(
         FAMILY,
@@ -873,7 +875,8 @@ def lesson(app: gr.Blocks) -> None:
         values = KNOBS.clean(params)
         own = limits.text(params.get("texts"), TEXTS * LONGEST) if values["say"] == "own" else ""
         at = params.get("view") if params.get("view") in VIEWS else SCORES
-        chosen = {"cell": cell_of(params.get("cell", "").split(",")), "turned": tau_of(params.get("tau")), "picked": 0}
+        chosen = {"cell": cell_of(params.get("cell", "").split(",")), "turned": tau_of(params.get("tau"))}
+        chosen["picked"] = (cell_of([params.get("picked"), 0]) or (0, 0))[0]
         words = [
             limits.text(params.get(key), 8000) or default
             for key, default in (("templates", PLAIN), ("model", CLIP), ("query", QUERY))
@@ -1126,8 +1129,9 @@ def answered(work: Callable[[ui.Run], dict | tuple]):
 
 def sent(texts, most: int, what: str) -> list[str]:
     """A list of strings that somebody sent, none empty. Raises GenlabError."""
-    kept = [isinstance(text, str) and limits.CONTROLS.sub(" ", text).strip() for text in texts or ()]
-    if not isinstance(texts, list) or not texts or not all(kept):
+    texts = texts if isinstance(texts, list) else []
+    kept = [isinstance(text, str) and limits.CONTROLS.sub(" ", text).strip() for text in texts]
+    if not kept or not all(kept):
         raise GenlabError(f"{plural(what)} are a list of strings, one or more, none of them empty.")
     return lines(texts, most, what)
 

@@ -50,6 +50,7 @@ NOTICE = """
   digits that read as well, and keeps most of the diversity (try "only in the middle").
 """
 WATCH, SWEEP, DRAW = VIEWS = ("watch", "sweep", "draw")
+READY, BEGUN, WHOLE = "ready", "begun", "whole"  # of a film: it came with the page, runs or was left, or is done
 RHOS = (0.0, 1.0, 2.0, 4.0, 8.0)
 PANELS = ("xₜ: what the sampler holds", "x̂₀: the digit the network sees in it")
 DRAWING = ui.drawn(ui.strokes([[(9, 8), (12, 5.5), (16, 5.5), (19, 8)]]))  # the top of a 0, 2, 3, 8 or 9
@@ -426,8 +427,8 @@ def lesson(app: gr.Blocks) -> None:
     # Which view is open; none before the link has been read. Not a State, for it must change together with the knobs.
     view = gr.Textbox("", visible="hidden", label="view")
     runs_so_far = gr.State(remember([], KNOBS.defaults(), ready[WATCH]["found"]) if ready else [])
-    # what the film of each view shows: knobs, drawing, and whether it is the one of arrival
-    on_stage = gr.State({name: [KNOBS.defaults(), DRAWING, True] for name in ready})
+    # what the film of each view shows: knobs, drawing, and whether it is READY, BEGUN or WHOLE
+    on_stage = gr.State({name: [KNOBS.defaults(), DRAWING, READY] for name in ready})
     knobs = [made[name] for name in KNOBS]
     panels = [law, trade, code]
 
@@ -457,9 +458,9 @@ def lesson(app: gr.Blocks) -> None:
         values = KNOBS.clean(dict(zip(KNOBS, values, strict=True)))
         if view not in VIEWS or RUNS.going(request.session_hash, (view, values, drawing)):
             return
-        if showing.get(view, [])[:2] == [values, drawing]:
-            # of the film of arrival, the page itself brought the last picture only
-            yield {films[view]: ready[view] if showing[view][2] else {"link": link(view, values, drawing)}}
+        if showing.get(view) in ([values, drawing, READY], [values, drawing, WHOLE]):
+            came = showing[view][2] == READY  # of this film, the page itself brought the last picture only
+            yield {films[view]: ready[view] if came else {"link": link(view, values, drawing)}}
             yield written(view, values, drawing, points)
             return
         yield from run(request, view, drawing, points, showing, *values.values())
@@ -471,6 +472,7 @@ def lesson(app: gr.Blocks) -> None:
         values, stage = KNOBS.clean(dict(zip(KNOBS, values, strict=True))), films[view]
         drawing = drawing if ui.ink(drawing).any() else ""  # whatever a stranger sends
         present = RUNS.begin(request.session_hash, (view, values, drawing))
+        yield {on_stage: showing | {view: [values, drawing, BEGUN]}}
         try:
             if not SHELF.ready(JUDGE):
                 yield {stage: ui.Film.message("Loading the models, a few seconds the first time.", wait=True)}
@@ -481,7 +483,7 @@ def lesson(app: gr.Blocks) -> None:
                 if found:
                     if view != DRAW and not present.ended:  # half a run is no measurement
                         points = remember(points, values, found)
-                    showing = showing | {view: [values, drawing, False]}
+                    showing = showing | {view: [values, drawing, WHOLE]}
                     yield {runs_so_far: points, on_stage: showing, **written(view, values, drawing, points)}
         except GenlabError as error:
             yield {stage: ui.Film.message(str(error), error=True)}

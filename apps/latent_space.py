@@ -706,6 +706,7 @@ def lesson(app: gr.Blocks) -> None:
     kept = gr.Textbox("", visible="hidden", label="the drawing that was kept as B")
     state = [view, made["pad"], kept, picked, *knobs]
     seen = gr.State(KNOBS["seed"].default)  # the seed of what is on the stage
+    last = gr.State(KNOBS["seed"].default)  # the one that was drawn last, which may not be there yet
     shown = [plane, *pairs, rows, law, code, address, seen, *groups.values(), frame.generate]
 
     def known(kept, values) -> dict:
@@ -818,7 +819,7 @@ def lesson(app: gr.Blocks) -> None:
     def example(digit):
         return EXAMPLES.get(digit, gr.skip()), [None, None]
 
-    def fresh(view, seen, seed, lock, model, show, digit, to):
+    def fresh(view, seen, drawn, seed, lock, model, show, digit, to):
         """Another seed, unless it is kept or was just typed; on the map the code that it draws. From A to B, where
         nothing is drawn by chance, two other digits."""
         rng = np.random.default_rng()
@@ -826,14 +827,14 @@ def lesson(app: gr.Blocks) -> None:
             x, other = rng.permutation([kind for kind in DIGITS if kind not in (digit, to)])[:2].tolist()
             return {made["digit"]: x, made["to"]: other, made["pad"]: EXAMPLES[x], picked: [None, None]}
         typed = KNOBS["seed"].clean(seed)
-        seed = typed if lock or typed != seen else int(rng.integers(10_000))
+        seed = typed if lock or typed not in (seen, drawn) else int(rng.integers(10_000))
         if view != MAP:
-            return {made["seed"]: seed}
+            return {made["seed"]: seed, last: seed}
         name = NAMES[KNOBS["model"].clean(model)]
         left, right, bottom, top = BOX[name]
         z = draws(name, 1, KNOBS.defaults() | {"seed": seed})[0]
         at = [float(np.clip(z[0], left, right)), float(np.clip(z[1], bottom, top))]
-        return {made["seed"]: seed, picked: [at, None]}
+        return {made["seed"]: seed, last: seed, picked: [at, None]}
 
     def suggestion(wanted: dict):
         def apply(seed):
@@ -844,34 +845,34 @@ def lesson(app: gr.Blocks) -> None:
         return apply
 
     quick = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    latest = quick | {"trigger_mode": "always_last"}
+    latest = quick | {"trigger_mode": "always_last"}  # what moves while an answer is on its way is answered, too
     everything = [*knobs, made["pad"], kept, picked, view, tabs]
-    app.load(restore, None, everything, **quick).then(show, state, shown, **quick).then(judge, state, pairs, **quick)
+    app.load(restore, None, everything, **quick).then(show, state, shown, **latest).then(judge, state, pairs, **latest)
     app.load(introduce, None, brought, **quick)
     named = [view.change, made["model"].change]
     gr.on(named, describe, [view, made["model"]], [about_them, source, card], **latest)
     moved = [made[name].release for name in ("spread", "rows", "reach")]
     moved += [made[name].input for name in ("behind", "show", "fit")]
     starts = [
-        gr.on(moved, lambda: None, **quick),
-        gr.on([made["model"].input, made["centre"].input], lambda: [None, None], None, picked, **quick),
-        made["to"].input(second, [made["to"], made["pad"], kept], [kept, picked], **quick),
-        made["digit"].input(example, made["digit"], [made["pad"], picked], **quick),
-        made["pad"].input(drawn, made["pad"], [made["digit"], picked], **quick),
+        gr.on(moved, lambda: None, **latest),
+        gr.on([made["model"].input, made["centre"].input], lambda: [None, None], None, picked, **latest),
+        made["to"].input(second, [made["to"], made["pad"], kept], [kept, picked], **latest),
+        made["digit"].input(example, made["digit"], [made["pad"], picked], **latest),
+        made["pad"].input(drawn, made["pad"], [made["digit"], picked], **latest),
         frame.generate.click(
             fresh,
-            [view, seen, *(made[name] for name in ("seed", "lock", "model", "show", "digit", "to"))],
-            [picked, *(made[name] for name in ("seed", "digit", "to", "pad"))],
-            **quick,
+            [view, seen, last, *(made[name] for name in ("seed", "lock", "model", "show", "digit", "to"))],
+            [picked, last, *(made[name] for name in ("seed", "digit", "to", "pad"))],
+            **latest,
         ),
     ]
     starts += [
-        chip.click(suggestion(TRY[name]), made["seed"], everything, **quick) for name, chip in frame.chips.items()
+        chip.click(suggestion(TRY[name]), made["seed"], everything, **latest) for name, chip in frame.chips.items()
     ]
     for tab, name in ((map_tab, MAP), (compare_tab, COMPARE), (traverse_tab, TRAVERSE)):
-        starts.append(tab.select(opened(name), view, view, **quick))
+        starts.append(tab.select(opened(name), view, view, **latest))
     for begun in starts:
-        begun.then(show, state, shown, **quick).then(judge, state, pairs, **quick)
+        begun.then(show, state, shown, **latest).then(judge, state, pairs, **latest)
     plane.input(put, [plane, *state], [picked, address, law, code], **latest)
     for component, name in zip(pairs, (VAE, AE), strict=True):
         component.input(walked(name), [component, *knobs], component, **latest)

@@ -39,6 +39,7 @@ KNOBS = ui.Knobs(
     strength=ui.Number("Strength (noise put on the sketch)", 0.7, 0.1, 1, 0.05),
 )
 WATCH, SWEEP, SKETCH = VIEWS = ("watch", "sweep", "sketch")
+READY, BEGUN, WHOLE = "ready", "begun", "whole"  # of a film: it came with the page, runs or was left, or is done
 TRY = {  # the lesson in order; a knob that is not named goes back to its default, but sentence, seed and number stay
     "no guidance": {"guidance": 0.0},
     "too much": {"guidance": 8.0},
@@ -436,7 +437,7 @@ def mixed(view: str, rho: float, other: str) -> str:
 
 
 def equation(view: str, knobs: dict, sketch: str) -> str:
-    rho, negative = knobs["guidance"], plain(knobs["negative"])
+    rho, negative = knobs["guidance"], ui.literal(knobs["negative"])
     start = "1000"
     if view == SKETCH and (drawn := ui.sketch(sketch)) and drawn[1].all():
         start = f"{1000 * knobs['strength']:g}, from the noised sketch"
@@ -449,7 +450,7 @@ def equation(view: str, knobs: dict, sketch: str) -> str:
         r"\epsilon": f"from seed {knobs['seed']}",
         r"\epsilon_\theta": f"{LDM}, {'twice' if rho or view == SWEEP else 'once'} a step",
         "t": f'<span class="gl-now-t">0</span>, down from {start}',
-        "y": plain(knobs["prompt"]),
+        "y": ui.literal(knobs["prompt"]),
         "y'": negative or "nothing",
         r"\tau": f"a part of {LDM}",
         r"\rho": "**0, 1, 2, 4, 8**, a row each" if view == SWEEP else f"**{rho:g}**",
@@ -458,11 +459,6 @@ def equation(view: str, knobs: dict, sketch: str) -> str:
         r"\hat{x}": f"on the stage{'' if view == SWEEP else ', right'}",
     }
     return ui.equation(FAMILY, "LatentDiffusion", now)
-
-
-def plain(text: str) -> str:
-    """What somebody wrote, for a table: no mark-up."""
-    return re.sub(r"[^\w\s,.'-]", " ", text)
 
 
 def python(view: str, knobs: dict, sketch: str) -> str:
@@ -687,8 +683,8 @@ def lesson(app: gr.Blocks) -> None:
     trouble = gr.Textbox("", visible="hidden", label="trouble")  # with a file
     runs_so_far = gr.State(remember([], ready[WATCH]["found"]) if ready else [])
     first_picture = gr.State(ready[WATCH]["found"]["first"] if ready else "")  # the last that was watched, as a sketch
-    # what the film of each view shows: knobs, sketch, and whether it is the one of arrival
-    on_stage = gr.State({name: [KNOBS.defaults(), BLOBS, True] for name in ready})
+    # what the film of each view shows: knobs, sketch, and whether it is READY, BEGUN or WHOLE
+    on_stage = gr.State({name: [KNOBS.defaults(), BLOBS, READY] for name in ready})
     knobs = [made[name] for name in KNOBS]
     heard = [made["chips"], made["note"]]  # what says how the sentence is understood
 
@@ -722,9 +718,9 @@ def lesson(app: gr.Blocks) -> None:
         values = KNOBS.clean(dict(zip(KNOBS, values, strict=True)))
         if view not in VIEWS or RUNS.going(request.session_hash, (view, values, sketch)):
             return
-        if showing.get(view, [])[:2] == [values, sketch]:
-            # of the film of arrival, the page itself brought the last picture only
-            yield {films[view]: ready[view] if showing[view][2] else {"link": link(view, values, sketch)}}
+        if showing.get(view) in ([values, sketch, READY], [values, sketch, WHOLE]):
+            came = showing[view][2] == READY  # of this film, the page itself brought the last picture only
+            yield {films[view]: ready[view] if came else {"link": link(view, values, sketch)}}
             yield written(view, values, sketch, points)
             return
         yield from run(request, view, sketch, points, showing, *values.values())
@@ -736,6 +732,7 @@ def lesson(app: gr.Blocks) -> None:
         values, stage = KNOBS.clean(dict(zip(KNOBS, values, strict=True))), films[view]
         sketch = sketch if ui.sketch(sketch) else ""  # whatever a stranger sends
         present = RUNS.begin(request.session_hash, (view, values, sketch))
+        yield {on_stage: showing | {view: [values, sketch, BEGUN]}}
         try:
             checked(values["prompt"]), checked_negative(values["negative"])
             if not SHELF.ready(READER):
@@ -747,7 +744,7 @@ def lesson(app: gr.Blocks) -> None:
                 if found:
                     if view != SKETCH and not present.ended:  # half a run is no measurement
                         points = remember(points, found)
-                    showing = showing | {view: [values, sketch, False]}
+                    showing = showing | {view: [values, sketch, WHOLE]}
                     out = {runs_so_far: points, on_stage: showing, **written(view, values, sketch, points)}
                     yield out | ({first_picture: found["first"]} if found.get("first") else {})
         except GenlabError as error:

@@ -57,6 +57,16 @@ def visitor(browser, address: str) -> Iterator[Callable]:
     assert troubles == []
 
 
+def slowed(page, latency: int = 300) -> None:
+    """From now on each request takes so many milliseconds longer."""
+    network = page.context.new_cdp_session(page)
+    network.send("Network.enable")
+    network.send(
+        "Network.emulateNetworkConditions",
+        {"offline": False, "latency": latency, "downloadThroughput": -1, "uploadThroughput": -1},
+    )
+
+
 def finished(page) -> None:
     """Wait until the film on the stage is whole: its scrubber has come."""
     page.wait_for_function(

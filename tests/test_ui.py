@@ -1,6 +1,7 @@
 """genlab.ui and genlab.viz without a browser: pictures, charts, knobs, runs, films, the pad, the panels."""
 
 import base64
+import html
 import re
 import threading
 import zlib
@@ -431,6 +432,21 @@ def test_the_equation_shows_every_symbol_of_the_law_with_its_value():
     for symbol, meaning in stated.symbols.items():
         assert f"| ${symbol}$ | {meaning} |" in text
     assert "| **2** |" in text
+
+
+def test_what_somebody_wrote_is_shown_as_it_is():
+    markdown = pytest.importorskip("markdown_it").MarkdownIt("commonmark").enable("table")
+    for text in (
+        "a *red* heart ![x](http://a.b/c.png)",
+        "<img src=x> & | `code` _x_ $1$ \\",
+        "1. [a](b) http://a.b",
+        "é, 7",
+    ):
+        table = markdown.render(f"| a | b |\n| --- | --- |\n| {ui.literal(text)} | 1 |")
+        (cell,) = re.findall(r"<td>(.*?)</td>\s*<td>1", table, re.DOTALL)
+        assert html.unescape(re.sub("</?span>", "", cell)) == text
+        assert not re.findall("<(?!/?span>)", cell), "no mark-up is left"
+    assert "$1$" not in re.sub("&#36;", "$", ui.literal("$1$")), "and no formula"
 
 
 def test_under_the_hood_is_the_installed_source():

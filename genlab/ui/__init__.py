@@ -13,7 +13,7 @@ from genlab.ui.matrix import Matrix, matrix
 from genlab.ui.media import arrays_file, mesh_file, picture_file, read_picture, resized, sent_picture
 from genlab.ui.pad import DIGITS, drawn, handwritten, ink, packed, pad, strokes, unpacked
 from genlab.ui.palette import lengthened, palette, shortened, sketch, sketched
-from genlab.ui.panels import call_text, card_text, equation, measured, part, python_text, under_the_hood
+from genlab.ui.panels import call_text, card_text, equation, literal, measured, part, python_text, under_the_hood
 from genlab.ui.plane import plane
 from genlab.ui.race import Race, race
 from genlab.ui.rig import Rig
@@ -51,6 +51,7 @@ __all__ = [
     "chosen",
     "drawn",
     "equation",
+    "literal",
     "figure",
     "film",
     "frame",

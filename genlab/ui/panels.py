@@ -23,6 +23,17 @@ def equation(family: str, name: str, now: Mapping[str, str]) -> str:
     return "\n".join([f"$${law.latex}$$", "", "| symbol | what it is | now |", "| --- | --- | --- |", *rows, "", paper])
 
 
+def literal(text: str) -> str:
+    """What somebody wrote, for Markdown: shown as it is, be it mark-up, a formula or a link."""
+
+    def shown(c: str) -> str:
+        if c.isalnum() or c in " ,.'-":
+            return c
+        return f"<span>&#{ord(c)};</span>" if c == "$" else f"&#{ord(c)};"  # two $ of one text would set a formula
+
+    return "".join(map(shown, " ".join(text.split())))
+
+
 def part(path: str) -> Any:
     """A part of genlab that an app meets by name, at run time, as it does its models: `part("data.motions")`."""
     return import_module(f"genlab.{path}")

@@ -6,13 +6,14 @@ import re
 import time
 from pathlib import Path
 from types import ModuleType
+from urllib.parse import quote
 
 import numpy as np
 import pytest
 
 pytest.importorskip("gradio")
 
-from lesson import load, served, visitor
+from lesson import load, served, slowed, visitor
 
 import genlab
 from genlab import GenlabError, ui, viz
@@ -84,16 +85,6 @@ def numbers(page) -> np.ndarray:
 
 def told(page) -> str:
     return page.locator(".gl-matrix .gl-status").inner_text()
-
-
-def slowed(page, latency: int = 300):
-    """From now on each request takes so many milliseconds longer."""
-    network = page.context.new_cdp_session(page)
-    network.send("Network.enable")
-    network.send(
-        "Network.emulateNetworkConditions",
-        {"offline": False, "latency": latency, "downloadThroughput": -1, "uploadThroughput": -1},
-    )
 
 
 def texts_box(page):
@@ -390,6 +381,17 @@ def test_a_link_reproduces_what_it_shows(visit):
 
 
 @pytest.mark.browser
+def test_a_text_in_a_link_is_shown_as_it_is_and_asks_nobody(visit):
+    """The visit itself sees to the second: its page may ask no other host."""
+    text = "a red heart ![x](http://example.invalid/x.png) *large* $\\pi$ $1 | http://example.invalid"
+    page = visit(f"say=own&texts={quote(text)}&n=1")
+    finished(page)
+    page.locator(".gl-now-row", has_text="red heart").first.wait_for()
+    assert page.locator(".gl-now-row").first.inner_text() == text
+    assert page.locator(".gl-below table img, .gl-below table a").count() == 0
+
+
+@pytest.mark.browser
 def test_a_hostile_link_is_clamped(visit):
     page = visit("say=%3Cscript%3E&n=1e9&seed=NaN&things=x&tau=-1&cell=a,9e9&templates=%7B0.__class__%7D&view=../x")
     finished_or_told = page.wait_for_selector(".gl-matrix[data-state=error]")
@@ -416,6 +418,9 @@ def test_a_scene_is_found_by_words(visit):
     )
     page.locator(".gl-found button").nth(3).click()
     page.wait_for_selector(".gl-found button:nth-child(4)[aria-pressed=true]")
+    page.wait_for_url("**picked=3**")
+    other = visit(page.url.split("?")[1])
+    other.wait_for_selector(".gl-found button:nth-child(4)[aria-pressed=true]")
     assert page.locator(".gl-nearest li").count() == 6
     below = page.get_by_role("button", name="find a picture", exact=True)
     top = below.bounding_box()["y"] + page.evaluate("scrollY")
@@ -585,6 +590,7 @@ def test_scores_through_the_api_are_those_of_the_model(client, clip):
         ("clip_score", {"images": ["/etc/passwd"], "texts": ["a"]}, "image 1 is no"),
         ("clip_score", {"images": ["scene:1:99"], "texts": ["a"]}, "scenes 0 to 23"),
         ("clip_score", {"images": ["scene:1"], "texts": []}, "texts are a list of strings"),
+        ("clip_score", {"images": ["scene:1"], "texts": 5}, "texts are a list of strings"),
         ("clip_score", {"images": ["scene:1"], "texts": [" "]}, "none of them empty"),
         ("clip_score", {"images": ["scene:1"], "texts": ["x" * 10_000]}, "number 1 has 10,000"),
         ("clip_score", {"images": ["scene:1"], "texts": ["x"] * 51}, "51 texts are too many"),

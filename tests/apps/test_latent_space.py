@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("gradio")
 
-from lesson import load, served, visitor
+from lesson import load, served, slowed, visitor
 
 from genlab import ui, viz
 
@@ -206,6 +206,31 @@ def test_both_models_sample_and_the_judge_reads(visit, app):
     page.get_by_role("button", name="Another scene").click()
     page.wait_for_function("() => document.querySelector('.gl-traverse').dataset.seed !== '7'")
     page.wait_for_url(re.compile("view=traverse"))
+
+
+@pytest.mark.browser
+def test_of_quick_changes_the_last_one_counts(visit):
+    page = visit("view=traverse")
+    slowed(page)
+    rows, reach = (page.get_by_role("slider", name=re.compile(name)) for name in ("Numbers shown", "Each from"))
+    for slider, steps in ((rows, 7), (reach, 2), (rows, 1)):
+        slider.focus()
+        for _ in range(steps):
+            slider.press("ArrowLeft")
+            page.wait_for_timeout(60)
+    value = {name: float(slider.input_value()) for name, slider in (("rows", rows), ("reach", reach))}
+    page.wait_for_url(lambda url: f"rows={value['rows']:g}" in url and f"reach={value['reach']:g}" in url)
+    page.wait_for_function("n => document.querySelectorAll('.gl-row').length === 2 * n", arg=value["rows"])
+    for name in ("where digits lie", "sample both", "turn one number", "cross both maps", "sample both"):
+        page.get_by_role("button", name=name, exact=True).click()
+        page.wait_for_timeout(100)
+    page.wait_for_url(lambda url: "view=compare" in url and "show" not in url)
+    before = page.locator(".gl-seed input").first.input_value()
+    for _ in range(3):
+        page.get_by_role("button", name="Draw other codes").click()
+        page.wait_for_function("old => document.querySelector('.gl-seed input').value !== old", arg=before)
+        before = page.locator(".gl-seed input").first.input_value()
+    page.wait_for_url(f"**seed={before}**")
 
 
 @pytest.mark.browser

@@ -358,6 +358,43 @@ def test_enter_draws_what_was_typed_and_unknown_words_are_told(visit):
 
 
 @pytest.mark.browser
+def test_back_to_what_was_there_while_another_sentence_draws_or_is_refused(visit):
+    page = visit("steps=50&n=2")
+    finished(page)
+    prompt, first = prompt_of(page), "a large red circle in the middle, on a green field"
+
+    def enter(text: str) -> None:
+        prompt.fill(text)
+        prompt.press("Enter")
+
+    again(page, lambda: enter(first))
+    told, pictures = status_of(page).inner_text(), shown(page)[-2:]  # what was there before stands above
+    enter("a small blue star in the middle, on a white field")
+    page.locator(".gl-film[data-state=live]").first.wait_for()
+    again(page, lambda: enter(first))
+    assert np.array_equal(shown(page)[-2:], pictures)
+    enter("")
+    page.locator(".gl-error", has_text="Write what to draw").first.wait_for()
+    again(page, lambda: enter(first))
+    page.locator(".gl-error").first.wait_for(state="hidden")
+    assert status_of(page).inner_text().split(" in ")[0] == told.split(" in ")[0]
+
+
+@pytest.mark.browser
+def test_generate_pressed_again_draws_something_else(visit):
+    page = visit("steps=50&n=2")
+    finished(page)
+    seed = page.locator(".gl-seed input[type=number]")
+    found = [seed.input_value()]
+    for _ in range(3):
+        page.get_by_role("button", name="Generate").first.click()
+        page.wait_for_function("old => document.querySelector('.gl-seed input').value !== old", arg=found[-1])
+        found.append(seed.input_value())
+        page.wait_for_function("document.querySelector('.gl-film .gl-status')?.innerText.startsWith('Step')")
+    assert len({*found}) == 4
+
+
+@pytest.mark.browser
 def test_generate_streams_and_the_scrubber_goes_through_the_steps(visit):
     page = visit("steps=20&n=1")
     finished(page)
