@@ -15,7 +15,6 @@ def recipe(name: str, samples: int, summary: str, otherwise: str, **more) -> Rec
         model=VAE,
         config=VAEConfig(latents=50, widths=(200, 200), activation="tanh", samples=samples),
         data=binarized_mnist.splits,
-        batch_size=100,
         weight_decay=0.005,  # on bits that were drawn once a net overfits
         ema=0.999,
         precision="bf16",

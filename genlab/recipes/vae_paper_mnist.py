@@ -33,6 +33,7 @@ RECIPE = _iwae.recipe(
     start=start,
     objectives=(Objective(loss=loss),),
     steps=150_000,
+    batch_size=100,
     lr=3e-3,
     summary="The plain VAE that papers compare with: two hidden layers of 200, 50 numbers, static bits.",
     otherwise="The paper reports 88.71 nats, after 3,280 passes in batches of 20. These weights saw 300 in batches of "
