@@ -704,6 +704,7 @@ def lesson(app: gr.Blocks) -> None:
     names = list(KNOBS)
     knobs = [made[name] for name in names]
     kept = gr.Textbox("", visible="hidden", label="the drawing that was kept as B")
+    mine = gr.State("")  # the last drawing of the visitor's own
     state = [view, made["pad"], kept, picked, *knobs]
     seen = gr.State(KNOBS["seed"].default)  # the seed of what is on the stage
     last = gr.State(KNOBS["seed"].default)  # the one that was drawn last, which may not be there yet
@@ -816,8 +817,10 @@ def lesson(app: gr.Blocks) -> None:
         """Another B: it may be what is drawn now, so that the next drawing is A."""
         return drawing if to == "kept" else kept, [None, None]
 
-    def example(digit):
-        return EXAMPLES.get(digit, gr.skip()), [None, None]
+    def example(digit, drawing, mine):
+        """A digit to begin with, or the one that was drawn here before."""
+        mine = mine if drawing in EXAMPLES.values() else drawing
+        return EXAMPLES.get(digit, mine or gr.skip()), [None, None], mine
 
     def fresh(view, seen, drawn, seed, lock, model, show, digit, to):
         """Another seed, unless it is kept or was just typed; on the map the code that it draws. From A to B, where
@@ -857,7 +860,7 @@ def lesson(app: gr.Blocks) -> None:
         gr.on(moved, lambda: None, **latest),
         gr.on([made["model"].input, made["centre"].input], lambda: [None, None], None, picked, **latest),
         made["to"].input(second, [made["to"], made["pad"], kept], [kept, picked], **latest),
-        made["digit"].input(example, made["digit"], [made["pad"], picked], **latest),
+        made["digit"].input(example, [made["digit"], made["pad"], mine], [made["pad"], picked, mine], **latest),
         made["pad"].input(drawn, made["pad"], [made["digit"], picked], **latest),
         frame.generate.click(
             fresh,

@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("gradio")
 
 from genlab import ui
+from genlab.names import root
 from genlab.ui import nearest
 
 PICTURE = np.zeros((4, 4, 3), np.uint8)
@@ -23,7 +24,10 @@ def whole(cells, **more):
 def test_a_value_is_json_and_never_the_same_twice():
     cells = np.array([[0.1, 0.2, 0.3], [0.4, 0.5, 0.61239]], np.float32)
     a, b = whole(cells), whole(cells)
-    assert a["serial"] != b["serial"]
+    assert a["serial"] < b["serial"]
+    for arrival in (root() / "apps" / "pictures").glob("*.json"):  # made by an earlier process, and on the page first
+        told = json.loads(arrival.read_text(encoding="utf-8")).values()
+        assert all(value.get("serial", 0) < a["serial"] for value in told if isinstance(value, dict)), arrival
     assert json.loads(json.dumps(a))["cells"] == [[0.1, 0.2, 0.3], [0.4, 0.5, 0.6124]]
     assert a["range"] == pytest.approx([0.1, 0.61239]) and a["rows"][0]["text"] == "<b>a</b>", "text, not markup"
 

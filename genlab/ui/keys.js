@@ -1,4 +1,4 @@
-// Page-wide behaviour: Enter generates, arrow keys on a slider count as letting it go, dark mode, the link and its copy.
+// Page-wide behaviour: Enter generates, keys that move a slider count as letting it go, dark mode, the link and its copy.
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target.closest("button, a, textarea, summary, [contenteditable=true], [role=option], [role=listbox], [role=combobox]")) return;
@@ -16,7 +16,7 @@ document.addEventListener("keydown", (event) => {
   }
 });
 document.addEventListener("keyup", (event) => {
-  if (event.target.matches?.("input[type=range]") && event.key.startsWith("Arrow"))
+  if (event.target.matches?.("input[type=range]") && /^(Arrow|Home|End|Page)/.test(event.key))
     event.target.dispatchEvent(new PointerEvent("pointerup", { bubbles: true }));
 });
 document.addEventListener("click", (event) => {

@@ -166,7 +166,8 @@ function bars(p) {
     item.append(made);
     return item;
   }));
-  if (rows.length > BARS) list.append(make("li", "gl-matrix-more", `and ${rows.length - BARS} more, each below ${percent(p[shown[BARS - 1]] + 1e-9)}`));
+  const least = rows.length > BARS ? percent(p[shown[BARS - 1]]) : "";
+  if (least) list.append(make("li", "gl-matrix-more", `and ${rows.length - BARS} more, each ${least === percent(0) ? "" : "at most "}${least}`));
 }
 function heat() {
   const [i, j] = state.cell, range = find(".gl-matrix-heat input"), learned = find(".gl-matrix-heat button");

@@ -8,7 +8,6 @@ It knows nothing of models. Its value is what `Matrix.whole`, `Matrix.overlay` o
 gl-now-column, gl-now-value, gl-now-logit or gl-now-temperature follow the chosen cell.
 """
 
-import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,11 @@ import numpy as np
 
 from genlab import viz
 from genlab.names import require
+from genlab.ui.serial import SERIAL
 
 gr = require("gradio", extra="apps")
 
 HERE = Path(__file__).parent
-SERIAL = itertools.count(1)  # the page ignores a value equal to the last one
 NARROWEST = 0.1  # of the colours' range: small differences are not magnified beyond it
 
 TEMPLATE = """

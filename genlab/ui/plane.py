@@ -21,7 +21,6 @@ Its event `input` fires when a code is chosen by click, keys or dragging; the va
 """
 
 import base64
-import itertools
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,11 +30,11 @@ import numpy as np
 
 from genlab import viz
 from genlab.names import require
+from genlab.ui.serial import SERIAL
 
 gr = require("gradio", extra="apps")
 
 HERE = Path(__file__).parent
-SERIAL = itertools.count(1)  # the page ignores a value equal to the last one, even if a code moved in between
 ACTIVATIONS = ("relu", "tanh")
 FAR = 1000.0  # no code lies beyond
 CELLS = 17  # of a sheet, across and down

@@ -6,7 +6,6 @@ a mesh takes poses in the same way, plays clips of them, and shows whom its vert
 """
 
 import base64
-import itertools
 import json
 import re
 import zlib
@@ -19,6 +18,7 @@ import numpy as np
 from genlab import viz
 from genlab.names import require
 from genlab.ui.rig import Rig
+from genlab.ui.serial import SERIAL
 
 gr = require("gradio", extra="apps")
 
@@ -27,7 +27,6 @@ CLAY = "#c4b5a5"  # neutral, and apart from a white page as well as from a dark 
 BONE = "#3f6fb5"
 MOST = {"points": 500_000, "faces": 1_000_000, "directions": 300, "numbers": 16_000_000}  # viewer.js keeps to it too
 FAR = 1e6  # metres: beyond, something was divided by zero
-SERIAL = itertools.count(1)  # the page ignores a value equal to the last one, even if a slider moved in between
 
 TEMPLATE = """
 <div class="gl-view" data-state="empty">

@@ -187,6 +187,9 @@ def test_a_drawing_lands_on_the_map_with_its_uncertainty(visit, app):
     press(page, "AE")
     page.wait_for_function("() => document.querySelector('.gl-terms').innerText.includes('Squared error')")
     assert "model=ae" in page.url and "ink2=" in page.url
+    press(page, "yours")
+    page.wait_for_url(re.compile("ink="))
+    assert ui.unpacked(re.search(r"ink=([\w-]+)", page.url)[1]) == drawing, "it is not lost for an example"
 
 
 @pytest.mark.browser
@@ -221,6 +224,8 @@ def test_of_quick_changes_the_last_one_counts(visit):
     value = {name: float(slider.input_value()) for name, slider in (("rows", rows), ("reach", reach))}
     page.wait_for_url(lambda url: f"rows={value['rows']:g}" in url and f"reach={value['reach']:g}" in url)
     page.wait_for_function("n => document.querySelectorAll('.gl-row').length === 2 * n", arg=value["rows"])
+    rows.press("End")
+    page.wait_for_url(lambda url: "rows=10" in url)
     for name in ("where digits lie", "sample both", "turn one number", "cross both maps", "sample both"):
         page.get_by_role("button", name=name, exact=True).click()
         page.wait_for_timeout(100)
