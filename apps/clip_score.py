@@ -854,6 +854,7 @@ def lesson(app: gr.Blocks) -> None:
     drawn = gr.State(KNOBS["seed"].default)  # the seed of the last "New pictures", which may not be on the stage yet
     # The texts of the stage, for their box; each time another value, for it may be the box that has changed.
     spoken = gr.Textbox("", visible="hidden", label="spoken")
+    pressed = gr.Textbox("", visible="hidden", label="pressed")  # the chip, and when
     # What is asked for, in short: whatever a visitor does ends in a change of this, and that is what runs, once. No
     # event that runs nothing is queued beside it: as it ends, gradio closes the page's stream, now and then too early.
     pulse = gr.Textbox("", visible="hidden", label="pulse")
@@ -1031,16 +1032,18 @@ def lesson(app: gr.Blocks) -> None:
         seed = int(np.random.default_rng().integers(10_000)) if seed in (shows["seed"], drawn) else seed
         return seed, seed
 
-    def suggestion(changes: dict):
-        def apply(model):
-            values = KNOBS.clean(KNOBS.defaults() | changes)
-            at = changes.get("view", SCORES)
-            texts = changes.get("texts", gr.skip())
-            stays = CLIP if model == MNIST else gr.skip()  # the lesson is about scenes, whoever looks at them
-            words = [texts, changes.get("templates", PLAIN), changes.get("model", stays), gr.skip()]
-            return *values.values(), *words, {"cell": None, "turned": None, "picked": 0}, at, gr.Tabs(selected=at)
-
-        return apply
+    def suggested(pressed, model):
+        """What a chip sets: the one that was pressed last, whichever answers come first."""
+        name, *_ = pressed.split("\n")
+        if name not in TRY:
+            return gr.skip()
+        changes = TRY[name]
+        values = KNOBS.clean(KNOBS.defaults() | changes)
+        at = changes.get("view", SCORES)
+        texts = changes.get("texts", gr.skip())
+        stays = CLIP if model == MNIST else gr.skip()  # the lesson is about scenes, whoever looks at them
+        words = [texts, changes.get("templates", PLAIN), changes.get("model", stays), gr.skip()]
+        return *values.values(), *words, {"cell": None, "turned": None, "picked": 0}, at, gr.Tabs(selected=at)
 
     quick = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     queued = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 2, "concurrency_id": "clip"}
@@ -1063,8 +1066,9 @@ def lesson(app: gr.Blocks) -> None:
     new = frame.generate.click(fresh, [made["seed"], shows, drawn], [made["seed"], drawn], **last)
     new.then(wanted, state, pulse, **last)
     for name, chip in frame.chips.items():
-        put = chip.click(suggestion(TRY[name]), made["model"], [*knobs, *boxes, chosen, view, tabs], **last)
-        put.then(wanted, state, pulse, **last)
+        chip.click(None, None, pressed, js=f"() => [{json.dumps(name)}, Date.now()].join('\\n')", **quick)
+    put = pressed.change(suggested, [pressed, made["model"]], [*knobs, *boxes, chosen, view, tabs], **last)
+    put.then(wanted, state, pulse, **last)
     files = made["add"].upload(
         add, [made["add"], uploads, chosen, made["n"]], [uploads, made["drop"], chosen, trouble, matrix], **quick
     )
