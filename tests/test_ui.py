@@ -439,13 +439,14 @@ def test_what_somebody_wrote_is_shown_as_it_is():
     for text in (
         "a *red* heart ![x](http://a.b/c.png)",
         "<img src=x> & | `code` _x_ $1$ \\",
-        "1. [a](b) http://a.b",
+        "1. [a](b) http://a.b www.a.org",
         "é, 7",
     ):
         table = markdown.render(f"| a | b |\n| --- | --- |\n| {ui.literal(text)} | 1 |")
         (cell,) = re.findall(r"<td>(.*?)</td>\s*<td>1", table, re.DOTALL)
         assert html.unescape(re.sub("</?span>", "", cell)) == text
         assert not re.findall("<(?!/?span>)", cell), "no mark-up is left"
+    assert "www." not in ui.literal("www.a.org"), "nor a link where such names become one"
     assert "$1$" not in re.sub("&#36;", "$", ui.literal("$1$")), "and no formula"
 
 

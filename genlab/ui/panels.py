@@ -27,7 +27,7 @@ def literal(text: str) -> str:
     """What somebody wrote, for Markdown: shown as it is, be it mark-up, a formula or a link."""
 
     def shown(c: str) -> str:
-        if c.isalnum() or c in " ,.'-":
+        if c.isalnum() or c in " ,'-":
             return c
         return f"<span>&#{ord(c)};</span>" if c == "$" else f"&#{ord(c)};"  # two $ of one text would set a formula
 
