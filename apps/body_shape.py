@@ -586,13 +586,15 @@ def lesson(app: gr.Blocks) -> None:
         """What is large, or needs torch."""
         return bending(), ui.under_the_hood(FAMILY, "SMPL"), ui.card_text(BODY)
 
-    def suggestion(changes: dict):
-        def apply(seed):
-            values = dict(changes) | ({} if "random" not in changes else person(seed))
-            knobs = clean(DEFAULTS | {"seed": seed} | values)
-            return *knobs.values(), *clean_pose(knobs["pose"]).get(knobs["joint"], [0, 0, 0])
+    def suggestion(name, seed):
+        changes = TRY[name]
+        values = dict(changes) | ({} if "random" not in changes else person(seed))
+        knobs = clean(DEFAULTS | {"seed": seed} | values)
+        return *knobs.values(), *clean_pose(knobs["pose"]).get(knobs["joint"], [0, 0, 0])
 
-        return apply
+    def still(seed):
+        """Everything as it came, but no motion."""
+        return *clean(DEFAULTS | {"seed": seed, "motion": "still"}).values(), 0, 0, 0
 
     def anyone(seed, lock):
         """Another random person, unless the seed is kept."""
@@ -646,9 +648,8 @@ def lesson(app: gr.Blocks) -> None:
     made["compare"].input(None, [made["compare"], *state], before, js=js, **here)
 
     starts = [frame.generate.click(anyone, [made["seed"], made["lock"]], [made["seed"], *state[:10]], **quick)]
-    starts.append(made["reset"].click(suggestion({"motion": "still"}), made["seed"], [*state, *turns], **quick))
-    for name, chip in frame.chips.items():
-        starts.append(chip.click(suggestion(TRY[name]), made["seed"], [*state, *turns], **quick))
+    starts.append(made["reset"].click(still, made["seed"], [*state, *turns], **quick))
+    starts.append(frame.suggested(suggestion, [made["seed"]], [*state, *turns]))
     for start in starts:
         shown = start.then(None, state, None, js=SHOW, **here)  # what is folded away does not tell that it changed
         shown.then(follow, outputs=panels, **asks, **quick)

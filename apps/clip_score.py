@@ -854,7 +854,6 @@ def lesson(app: gr.Blocks) -> None:
     drawn = gr.State(KNOBS["seed"].default)  # the seed of the last "New pictures", which may not be on the stage yet
     # The texts of the stage, for their box; each time another value, for it may be the box that has changed.
     spoken = gr.Textbox("", visible="hidden", label="spoken")
-    pressed = gr.Textbox("", visible="hidden", label="pressed")  # the chip, and when
     # What is asked for, in short: whatever a visitor does ends in a change of this, and that is what runs, once. No
     # event that runs nothing is queued beside it: as it ends, gradio closes the page's stream, now and then too early.
     pulse = gr.Textbox("", visible="hidden", label="pulse")
@@ -1032,11 +1031,7 @@ def lesson(app: gr.Blocks) -> None:
         seed = int(np.random.default_rng().integers(10_000)) if seed in (shows["seed"], drawn) else seed
         return seed, seed
 
-    def suggested(pressed, model):
-        """What a chip sets: the one that was pressed last, whichever answers come first."""
-        name, *_ = pressed.split("\n")
-        if name not in TRY:
-            return gr.skip()
+    def suggestion(name, model):
         changes = TRY[name]
         values = KNOBS.clean(KNOBS.defaults() | changes)
         at = changes.get("view", SCORES)
@@ -1065,9 +1060,7 @@ def lesson(app: gr.Blocks) -> None:
     gr.on([*moved, made["templates"].change, made["model"].input, query.change], wanted, state, pulse, **last)
     new = frame.generate.click(fresh, [made["seed"], shows, drawn], [made["seed"], drawn], **last)
     new.then(wanted, state, pulse, **last)
-    for name, chip in frame.chips.items():
-        chip.click(None, None, pressed, js=f"() => [{json.dumps(name)}, Date.now()].join('\\n')", **quick)
-    put = pressed.change(suggested, [pressed, made["model"]], [*knobs, *boxes, chosen, view, tabs], **last)
+    put = frame.suggested(suggestion, [made["model"]], [*knobs, *boxes, chosen, view, tabs])
     put.then(wanted, state, pulse, **last)
     files = made["add"].upload(
         add, [made["add"], uploads, chosen, made["n"]], [uploads, made["drop"], chosen, trouble, matrix], **quick

@@ -495,8 +495,8 @@ def events(app, frame, made, drawn, view, shown, texts: dict, ready: dict) -> No
         typed = KNOBS["seed"].clean(now) != last
         return "random", now if lock or typed else int(np.random.default_rng().integers(10_000))
 
-    def suggestion(changes: dict):
-        return lambda now: [*KNOBS.clean(KNOBS.defaults() | {"seed": now} | changes).values()]
+    def suggestion(name, now):
+        return [*KNOBS.clean(KNOBS.defaults() | {"seed": now} | TRY[name]).values()]
 
     def over(request: gr.Request):
         RUNS.end(request.session_hash)
@@ -516,7 +516,7 @@ def events(app, frame, made, drawn, view, shown, texts: dict, ready: dict) -> No
     gr.on(heard(POSING), posed, knobs, stage, **queued)
     made["upload"].upload(uploaded, [made["upload"], *knobs], stage, **queued)
     starts = [frame.generate.click(anyone, [made["seed"], made["lock"], seed], [made["pose"], made["seed"]], **quick)]
-    starts += [chip.click(suggestion(TRY[name]), made["seed"], knobs, **quick) for name, chip in frame.chips.items()]
+    starts.append(frame.suggested(suggestion, [made["seed"]], knobs))
     for start in starts:
         start.then(posed, knobs, stage, **queued)
     frame.stop.click(over, **quick)

@@ -501,21 +501,17 @@ def lesson(app: gr.Blocks) -> None:
         typed = view in showing and KNOBS["seed"].clean(seed) != showing[view][0]["seed"]
         return seed if lock or typed else int(np.random.default_rng().integers(10_000))
 
-    def suggestion(changes: dict):
-        def apply(seed, n, request: gr.Request):
-            moved(request)
-            return [*KNOBS.clean(KNOBS.defaults() | {"seed": seed, "n": n} | changes).values()]
-
-        return apply
+    def suggestion(name, seed, n, request: gr.Request):
+        moved(request)
+        return [*KNOBS.clean(KNOBS.defaults() | {"seed": seed, "n": n} | TRY[name]).values()]
 
     quick = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     sliders = [made[name].release for name, knob in KNOBS.items() if isinstance(knob, ui.Number) and not knob.box]
     starts = [
         (refresh, gr.on([*sliders, made["label"].input, made["sampler"].input, pad.input], moved, **quick)),
         (run, frame.generate.click(fresh, [made["seed"], made["lock"], view, on_stage], made["seed"], **quick)),
+        (run, frame.suggested(suggestion, [made["seed"], made["n"]], knobs)),
     ]
-    for name, chip in frame.chips.items():
-        starts.append((run, chip.click(suggestion(TRY[name]), [made["seed"], made["n"]], knobs, **quick)))
     state = [view, pad, runs_so_far, on_stage, *knobs]
     shown = [*films.values(), runs_so_far, on_stage, *panels]
     queued = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}

@@ -397,7 +397,7 @@ def traversed(knobs: dict) -> str:
 def row_of(about: dict, row: np.ndarray, most: float, reach: float) -> str:
     """The pictures of one number, beside where they differ; how much it says, and of what."""
     strip, apart = (viz.data_uri(viz.png(viz.tile(part, len(part)))) for part in (row, changes(row)[None]))
-    k, nats = about["number"], f"{about['kl']:.2f} nats"
+    k, nats = about["number"] + 1, f"{about['kl']:.2f} nats"
     factor = FACTOR.get(about["factor"], about["factor"])
     follows = f"{'follows' if about['share'] >= 0.5 else 'mixed; above all'} {factor}: {100 * about['share']:.0f} %"
     return (
@@ -839,13 +839,10 @@ def lesson(app: gr.Blocks) -> None:
         at = [float(np.clip(z[0], left, right)), float(np.clip(z[1], bottom, top))]
         return {made["seed"]: seed, last: seed, picked: [at, None]}
 
-    def suggestion(wanted: dict):
-        def apply(seed):
-            values = KNOBS.clean(KNOBS.defaults() | {"seed": seed} | wanted)
-            at = wanted.get("view", MAP)
-            return *values.values(), EXAMPLES[values["digit"]], "", [None, None], at, gr.Tabs(selected=at)
-
-        return apply
+    def suggestion(name, seed):
+        values = KNOBS.clean(KNOBS.defaults() | {"seed": seed} | TRY[name])
+        at = TRY[name].get("view", MAP)
+        return *values.values(), EXAMPLES[values["digit"]], "", [None, None], at, gr.Tabs(selected=at)
 
     quick = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     latest = quick | {"trigger_mode": "always_last"}  # what moves while an answer is on its way is answered, too
@@ -868,9 +865,7 @@ def lesson(app: gr.Blocks) -> None:
             [picked, last, *(made[name] for name in ("seed", "digit", "to", "pad"))],
             **latest,
         ),
-    ]
-    starts += [
-        chip.click(suggestion(TRY[name]), made["seed"], everything, **latest) for name, chip in frame.chips.items()
+        frame.suggested(suggestion, [made["seed"]], everything),
     ]
     for tab, name in ((map_tab, MAP), (compare_tab, COMPARE), (traverse_tab, TRAVERSE)):
         starts.append(tab.select(opened(name), view, view, **latest))
@@ -1019,7 +1014,7 @@ def latent_sample(
 
 def latent_traverse(model: str = "beta", seed: int = 7, rows: int = 6, reach: float = 2.0) -> tuple[gr.FileData, dict]:
     """Turn single numbers of a scene's code: a PNG with a row for each of those that say most, their KL in nats, and
-    the factor of the scenes that each follows most.
+    the factor of the scenes that each follows most. "number" counts from 0.
 
     Args:
         model: "beta" (a beta-VAE) or "plain" (its twin with beta = 1)

@@ -6,9 +6,11 @@ with ui.page(TITLE, SUMMARY, FAMILY), ui.frame() as frame:
     with frame.below: ...
 """
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import wraps
 from html import escape
 from typing import Any
 
@@ -31,7 +33,8 @@ class Frame:
     below: Any
     generate: Any = None
     stop: Any = None
-    chips: dict[str, Any] = field(default_factory=dict)
+    pressed: Any = None  # the chip that was pressed last, and when: pressed again, it is another value
+    names: Sequence[str] = ()  # of the chips
 
     @contextmanager
     def group(self, name: str) -> Iterator[None]:
@@ -47,11 +50,33 @@ class Frame:
             self.stop = gr.Button("Stop", elem_classes="gl-stop", min_width=72)
 
     def suggest(self, names: Sequence[str]) -> None:
-        """'Try this': one chip a name, in the order of the lesson. The app wires them: they set controls and run."""
+        """'Try this': one chip a name, in the order of the lesson. The app says what they set: see `suggested`."""
+        self.names, self.pressed = tuple(names), gr.Textbox("", visible="hidden", label="pressed")
         with gr.Row(elem_classes="gl-chips"):
             gr.HTML("<span>Try this</span>", apply_default_css=False)
             for name in names:
-                self.chips[name] = gr.Button(name, size="sm", elem_classes="gl-chip gl-suggest", min_width=32)
+                chip = gr.Button(name, size="sm", elem_classes="gl-chip gl-suggest", min_width=32)
+                js = f"() => [{json.dumps(name)}, Date.now()].join('\\n')"
+                chip.click(None, None, self.pressed, js=js, queue=False, api_visibility="private")
+
+    def suggested(self, function: Callable, inputs: Sequence, outputs: Sequence):
+        """The event of a chip: function(name, *inputs) says what it sets, outputs. Of several that are pressed in quick
+        succession the last one counts, whichever answers come first."""
+
+        @wraps(function)
+        def put(name, *values):
+            return function(name, *values) if name in self.names else gr.skip()
+
+        return self.pressed.change(
+            put,
+            [self.pressed, *inputs],
+            outputs,
+            js="(pressed, ...values) => [pressed.split('\\n')[0], ...values]",
+            queue=False,
+            show_progress="hidden",
+            api_visibility="private",
+            trigger_mode="always_last",
+        )
 
 
 @contextmanager

@@ -221,20 +221,17 @@ def build_tab(app, endpoint: str = "pipeline_sample") -> None:
         again(request)
         return seed if lock else int(np.random.default_rng().integers(10_000))
 
-    def suggestion(changes: dict):
-        def apply(seed, height, width, request: gr.Request):
-            again(request)
-            kept = {"seed": seed, "height": height, "width": width}
-            return [*kinds.clean(kinds.defaults() | kept | changes).values()]
-
-        return apply
+    def suggestion(name, seed, height, width, request: gr.Request):
+        again(request)
+        kept = {"seed": seed, "height": height, "width": width}
+        return [*kinds.clean(kinds.defaults() | kept | TRY[name]).values()]
 
     quick = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     values = [made[name] for name in kinds]
     kept = [made[name] for name in ("seed", "height", "width")]
     starts = [
         page.generate.click(fresh, [made["seed"], lock], made["seed"], **quick),
-        *(chip.click(suggestion(TRY[name]), kept, values, **quick) for name, chip in page.chips.items()),
+        page.suggested(suggestion, kept, values),
     ]
     for start in starts:
         start.then(
