@@ -6,8 +6,8 @@ let said = null, open = "0.colour";
 
 const nth = (i) => ["the first thing", "the second thing", "the third thing"][i];
 const placed = () => said.things.length - 1; // the thing whose place is said, if there are one or three
-const unseen = (thing) => props.unseen.includes(`${thing[2]} ${thing[3]}`);
-const words = (kind) => (kind === "colour" ? Object.keys(props.colours) : kind === "field" ? Object.keys(props.fields) : props.words[kind]);
+const unseen = (thing) => UNSEEN.includes(`${thing[2]} ${thing[3]}`);
+const words = (kind) => (kind === "colour" ? Object.keys(COLOURS) : kind === "field" ? Object.keys(FIELDS) : WORDS[kind]);
 
 function get(slot) {
   const [i, kind] = slot.split(".");
@@ -19,7 +19,7 @@ function set(slot, word) {
   else said[slot] = word;
 }
 function dot(kind, word) {
-  const rgb = kind === "colour" ? props.colours[word] : kind === "field" ? props.fields[word] : null;
+  const rgb = kind === "colour" ? COLOURS[word] : kind === "field" ? FIELDS[word] : null;
   const node = make("s", "");
   if (rgb) node.style.background = `rgb(${rgb})`;
   return rgb ? node : "";
@@ -54,7 +54,7 @@ function render() {
     button.dataset.do = what;
     row.push(button);
   };
-  if (n < props.most) act("add", "+", n ? "another thing" : "a thing");
+  if (n < MOST) act("add", "+", n ? "another thing" : "a thing");
   if (n > 1) act("remove", "\u2212", "without the last thing");
   find(".gl-say").replaceChildren(...row);
 

@@ -39,17 +39,20 @@ def assemble(
     words: what may stand for "size", "texture", "shape", "relation", "place". colours, fields: names with their RGB.
     unseen: pairs "red square" to be marked. most: things in a sentence.
     """
+    given = {
+        "WORDS": dict(words),
+        "COLOURS": dict(colours),
+        "FIELDS": dict(fields),
+        "UNSEEN": list(unseen),
+        "MOST": most,
+    }
+    names = ", ".join(given)
     return gr.HTML(
         value,
         html_template=TEMPLATE,
         css_template=(HERE / "assemble.css").read_text(encoding="utf-8"),
-        js_on_load=(HERE / "assemble.js").read_text(encoding="utf-8"),
+        js_on_load=f"const {{ {names} }} = {json.dumps(given)};\n" + (HERE / "assemble.js").read_text(encoding="utf-8"),
         apply_default_css=False,
-        words={kind: list(several) for kind, several in words.items()},
-        colours={name: list(rgb) for name, rgb in colours.items()},
-        fields={name: list(rgb) for name, rgb in fields.items()},
-        unseen=list(unseen),
-        most=most,
         **kwargs,
     )
 

@@ -46,6 +46,7 @@ const spoken = (className, { head, words }) => {
   return node;
 };
 
+const LINE = 18; // pixels of a caption's line
 // The words under the pictures. Those of a step get the room that is expected, or that the last step's take, and are
 // cut there: early pictures are full of mistakes, and what stands below would jump. rooms: captions to leave room for.
 function caption(where, frame, show, rooms) {
@@ -58,6 +59,8 @@ function caption(where, frame, show, rooms) {
     const others = rooms.map((captions) => captions[i]).filter((other) => other?.words);
     span.replaceChildren(spoken("gl-said", said), make("span", "gl-room"), ...others.map((other) => spoken("gl-room", other)));
   });
+  panels.children[where].querySelectorAll(".gl-said").forEach((node) => // what is cut ends in an ellipsis
+    node.style.webkitLineClamp = Math.floor(node.clientHeight / LINE) || "");
 }
 
 const heads = ({ words, nowWords }) => [`before: ${words}`, `now: ${nowWords}`];

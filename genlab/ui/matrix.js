@@ -90,6 +90,7 @@ function layout() {
     });
     return made;
   }));
+  fade();
 }
 // A text's words, those in `mark` (positions) underlined.
 function marked(text, mark) {
@@ -117,6 +118,13 @@ function hint(i, j) {
   root.classList.add("gl-pointed");
   find(".gl-matrix-hint").textContent = `Picture ${columns[j].name}, \u201C${rows[i].text}\u201D: ${name} ${number(cells[i][j], 3)}, ${more}, p ${percent(shares(j)[i])}`;
 }
+
+// Pictures that are out of sight on the right make the grid fade there.
+function fade() {
+  grid.classList.toggle("gl-goes-on", grid.scrollWidth - grid.clientWidth - grid.scrollLeft > 4);
+}
+grid.addEventListener("scroll", fade, { passive: true });
+new ResizeObserver(fade).observe(grid);
 
 // -- one cell in detail -------------------------------------------------------------------------------------------------
 

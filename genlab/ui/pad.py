@@ -44,9 +44,8 @@ def pad(size: int = 28, value: str = "", **kwargs):
     return gr.HTML(
         value,
         html_template=TEMPLATE,
-        js_on_load=(HERE / "pad.js").read_text(encoding="utf-8"),
+        js_on_load=f"const SIZE = {size};\n" + (HERE / "pad.js").read_text(encoding="utf-8"),
         apply_default_css=False,
-        size=size,
         **kwargs,
     )
 

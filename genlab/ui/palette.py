@@ -1,6 +1,7 @@
 """A sketch in colours, in the model's own resolution. Its value is RGBA in hex, a byte a channel; what was rubbed out
 has alpha 0."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,15 +31,14 @@ def palette(
 ):
     """The component; its event `input` fires after each stroke. colours: of the brush, by name. grounds: of the
     background; choosing one repaints what has the colour of another, or was rubbed out."""
+    given = json.dumps({"SIZE": size, "COLOURS": dict(colours), "GROUNDS": dict(grounds)})
     return gr.HTML(
         value,
         html_template=TEMPLATE,
         css_template=(HERE / "palette.css").read_text(encoding="utf-8"),
-        js_on_load=(HERE / "palette.js").read_text(encoding="utf-8"),
+        js_on_load=f"const {{ SIZE, COLOURS, GROUNDS }} = {given};\n"
+        + (HERE / "palette.js").read_text(encoding="utf-8"),
         apply_default_css=False,
-        colours={name: list(rgb) for name, rgb in colours.items()},
-        grounds={name: list(rgb) for name, rgb in grounds.items()},
-        size=size,
         **kwargs,
     )
 

@@ -184,6 +184,19 @@ def test_what_is_pasted_as_the_page_writes_is_scored(visit):
 
 
 @pytest.mark.browser
+def test_pictures_out_of_sight_are_hinted_at(visit):
+    page = visit("n=20")
+    finished(page)
+    grid = page.locator(".gl-matrix-grid")
+    faded = "document.querySelector('.gl-matrix-grid').matches('.gl-goes-on')"
+    assert page.evaluate(faded)
+    grid.evaluate("node => node.scrollTo(1e6, 0)")
+    page.wait_for_function(f"!{faded}")
+    page.set_viewport_size({"width": 3000, "height": 800})
+    assert not page.evaluate(faded)
+
+
+@pytest.mark.browser
 def test_new_pictures_are_new_at_each_press(visit):
     page = visit()
     finished(page)

@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("gradio")
 
-from lesson import again, finished, load, served, shown, visitor
+from lesson import again, finished, load, served, shown, slowed, visitor
 
 from genlab import GenlabError, ui, viz
 from genlab.data import scenes
@@ -339,6 +339,37 @@ def alt_of(page) -> str:
 
 
 @pytest.mark.browser
+def test_one_word_changed_is_held_against_what_was_there_on_arrival(visit):
+    page = visit()
+    finished(page)
+    again(page, lambda: page.get_by_role("button", name="one word changed", exact=True).click())
+    assert page.locator(".gl-modes:visible").count() == 1
+    titles = page.locator(".gl-film figcaption > span:first-child").all_inner_texts()[:2]
+    assert titles[0].startswith("before: Sentence") and "left of" in titles[0] and "right of" in titles[1]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("latency", [0, 400])
+def test_chips_pressed_at_once_end_in_the_last_one(app, visit, latency):
+    page = visit()
+    finished(page)
+    slowed(page, latency)
+    for pause in (0, 250):
+        for name in ("no guidance", "never seen", "too much", "not striped", "never seen"):
+            page.get_by_role("button", name=name, exact=True).click()
+            page.wait_for_timeout(pause)
+        page.wait_for_url("**prompt=a+large+blue+heart+above**")
+        finished(page)
+        page.wait_for_timeout(1000 + 3 * latency)  # until nothing comes any more
+        finished(page)
+        assert prompt_of(page).input_value() == app.TRY["never seen"]["prompt"]
+        assert "guidance" not in page.url and "negative" not in page.url
+        assert "blue heart" in alt_of(page)
+        again(page, lambda: page.get_by_role("button", name="too much", exact=True).click())
+        page.wait_for_url("**guidance=8**")
+
+
+@pytest.mark.browser
 def test_enter_draws_what_was_typed_and_unknown_words_are_told(visit):
     page = visit(SMALL + "&seed=3")
     finished(page)
@@ -511,8 +542,11 @@ def test_a_sketch_is_painted_rubbed_out_and_uploaded(visit, tmp_path):
 @pytest.mark.browser
 @pytest.mark.parametrize("dark", [False, True])
 def test_on_a_phone_the_stage_comes_first_and_nothing_sticks_out(visit, dark):
-    page = visit(SMALL, width=390, height=844, dark=dark)
+    page = visit("steps=5&n=4", width=390, height=844, dark=dark)
     finished(page)
+    held, seen = (page.locator(f".gl-panel:nth-child({k}) canvas").all() for k in (1, 2))
+    assert len({round(canvas.bounding_box()["y"]) for canvas in held}) == 1, "what the sampler holds is one row"
+    assert len({round(canvas.bounding_box()["y"]) for canvas in seen}) == 2
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     stage, controls = (page.locator(place).first.bounding_box() for place in (".gl-stage", ".gl-controls"))
     assert stage["y"] < controls["y"]
