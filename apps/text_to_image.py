@@ -291,6 +291,11 @@ def captions(found: dict) -> list[dict]:
     return said
 
 
+def titles(found: dict) -> list[str]:
+    """Of each picture all that is said of it."""
+    return [f"CLIPScore {s:.2f}. Seen: {reading(w)}" for s, w in zip(found["scores"], found["words"], strict=True)]
+
+
 def expected(prompt: str, n: int) -> list[dict]:
     """The captions of pictures that are as asked, in long words where the sentence says nothing."""
     said = WORLD.understand(prompt)
@@ -384,13 +389,14 @@ def watch(knobs: dict, run: ui.Run, sketch: str, view: str = WATCH) -> Iterator[
         text += " The link cannot hold this sketch: it has too many colours."
     seen = "; ".join(reading(few_words(words)) for words in found["words"])
     alt = f"{n} pictures of the {what} {knobs['prompt']!r} at {settings(knobs)}; {verdict_in_words}. Seen: {seen}."
-    yield film.whole(ending(run, done, of, text), alt=alt, link=link(view, knobs, sketch)), found
+    ended = ending(run, done, of, text)
+    yield film.whole(ended, alt=alt, link=link(view, knobs, sketch), titles=titles(found)), found
 
 
 def sweep(knobs: dict, run: ui.Run, sketch: str) -> Iterator[tuple[dict, dict | None]]:
     """rho by noise: a row for each rho, a column for each noise; all rows walk down from T together."""
     rows, of = [knobs | {"guidance": rho} for rho in RHOS], knobs["steps"]
-    title = "The same noise in each column; ✗: words not as asked"
+    title = "The same noise in each column; ✗: words not as asked (point at a picture: its score and what is seen)"
     film = film_of(SWEEP, knobs, panels=[title], columns=COLUMNS, rows=[f"rho {r:g}" for r in RHOS], score="right")
     found = None
     for done, frame in enumerate(walk(rows, COLUMNS, pace=pace(run), both=False), 1):
@@ -412,7 +418,9 @@ def sweep(knobs: dict, run: ui.Run, sketch: str) -> Iterator[tuple[dict, dict | 
     text = f"{len(RHOS)} x {COLUMNS} pictures, {done} {knobs['sampler']} steps{run.took}."
     for row, rho in zip(found, RHOS, strict=True):
         row["rho"] = rho
-    yield film.whole(ending(run, done, of, text), alt=alt, link=link(SWEEP, knobs), notes=notes), {"rows": found}
+    each = [title for row in found for title in titles(row)]
+    ended = ending(run, done, of, text)
+    yield film.whole(ended, alt=alt, link=link(SWEEP, knobs), notes=notes, titles=each), {"rows": found}
 
 
 def from_sketch(knobs: dict, run: ui.Run, sketch: str) -> Iterator[tuple[dict, dict | None]]:

@@ -6,6 +6,7 @@
     paraphrases(scenes, seed=0)              the same in other words, or with less said; never anything untrue
     negatives(scenes, seed=0)                the caption with one word changed, so that it is wrong
     contrasts(scenes, seed=0)                paraphrases, each with its own negative
+    glimpses(scenes, seed=0)                 a little of it: "a red star", "a heart above a square"
     single(1_000, seed=0)                    one plain thing each, anywhere and of any size: a world of six factors
 
 Nothing is read from disk. Some pairs of colour and shape, HELD_OUT, are in no scene of the split "train"; "held_out"
@@ -359,6 +360,13 @@ def paraphrases(scenes: Scenes, seed: int | np.random.Generator = 0) -> list[str
     return [_text(_caption(one, rng)) for one in _rows(scenes)]
 
 
+def glimpses(scenes: Scenes, seed: int | np.random.Generator = 0) -> list[str]:
+    """Of each scene one thing, or the first two, and of them a few words, as somebody searches: "a red star", "a heart
+    above a square". True of it, but of others too: what is not said is open, the texture as well."""
+    rng = np.random.default_rng(seed)
+    return [_text(_glimpse(one, rng)) for one in _rows(scenes)]
+
+
 def _rows(scenes: Scenes):
     """Each scene as plain numbers: what it is made of, in words or not."""
     columns = [getattr(scenes, name).tolist() for name in ("shape", "colour", "texture", "size", "cell")]
@@ -385,8 +393,30 @@ def _caption(one: dict, rng: np.random.Generator | None = None) -> Words:
         words = third + comma + words if _chance(rng, 0.3) else words + comma + and_ + third
     if _chance(rng, 0.3):
         return words
-    behind = [("on", ""), ("a", ""), (list(FIELDS)[one["field"]], "field"), (_word("field", rng), "")]
+    behind = _behind(one, rng)
     return behind + comma + words if _chance(rng, 0.15) else words + comma + behind
+
+
+def _glimpse(one: dict, rng: np.random.Generator) -> Words:
+    """Of one scene a little."""
+
+    def some(k: int) -> Words:
+        left_out = {"size": 0.5, "texture": 0.4, "colour": 0.25}
+        words = [(word, its) for word, its in _thing(one, k, rng)[1:] if not _chance(rng, left_out.get(its, 0))]
+        return [(article(words[0][0]), ""), *words]
+
+    two = one["relation"] >= 0 and _chance(rng, 0.4)
+    k = 0 if two else int(rng.integers(len(one["things"])))
+    words = some(k)
+    if two:
+        words += _phrase(_word(RELATIONS[one["relation"]], rng), "relation") + some(1)
+    elif _chance(rng, 0.2):
+        words += _phrase(PLACES[one["things"][k][-1]], "place")
+    return words + ([(",", ""), *_behind(one, rng)] if _chance(rng, 0.25) else [])
+
+
+def _behind(one: dict, rng: np.random.Generator | None) -> Words:
+    return [("on", ""), ("a", ""), (list(FIELDS)[one["field"]], "field"), (_word("field", rng), "")]
 
 
 def _changed(words: Words, one: dict, rng: np.random.Generator, kind: str | None = None) -> Words | None:

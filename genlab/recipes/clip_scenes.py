@@ -18,15 +18,16 @@ CANDIDATES = 1_000  # of retrieval
 
 
 def described(some: scenes.Scenes, seed: int) -> Batch:
-    """Pictures, a caption for each, and the same made wrong. Half of the captions are in words of their own, with any
-    one word changed. Half say all that is in the picture, and are wrong in what CLIPs are bad at; of these pictures
-    a half shows the things of the other half, elsewhere."""
+    """Pictures, a text for each, and one that is wrong. Half of the texts say all that is in the picture, and are wrong
+    in what CLIPs are bad at; of these pictures a half shows the things of the other half, elsewhere. A quarter are in
+    words of their own, with any one word changed. The last quarter say a little, as one who searches does."""
     quarter = len(some) // 4
     some = scenes.joined(some[:quarter], rearranged(some[:quarter]), some[2 * quarter :])
-    full = some[: 2 * quarter]
+    full, own, few = some[: 2 * quarter], some[2 * quarter : 3 * quarter], some[3 * quarter :]
     pairs = [
         *zip(scenes.captions(full), misplaced(full, seed), strict=True),
-        *scenes.contrasts(some[2 * quarter :], seed),
+        *scenes.contrasts(own, seed),
+        *zip(scenes.glimpses(few, seed), scenes.negatives(few, seed), strict=True),
     ]
     true, wrong = zip(*pairs, strict=True)
     both = tokens([*true, *wrong], CONFIG.words, CONFIG.context)
@@ -130,12 +131,36 @@ def evaluate(model: CLIP, samples=None):
         found.append(told_apart(two, scenes.exchanged(some[two]), "exchanged"))
         return found
 
+    def few_words(split: str) -> list[Metric]:
+        """Texts that say little: a thing's shape or colour among all there are; and pictures with a colour and a shape,
+        searched for among 1,000."""
+        one = scenes.sample(CANDIDATES, _scenes.TEST_SEED + 2, split=split, most=1)
+        image, found = model.encode_image(_scenes.pictures(one)), []
+        for classes, names, templates, true in (
+            ("shape", scenes.SHAPES, ["a {}"], one.shape),
+            ("colour", tuple(scenes.COLOURS), [f"a {{}} {shape}" for shape in scenes.SHAPES], one.colour),
+        ):
+            right = (image @ model.classifier(list(names), templates).T).argmax(dim=1) == true[:, 0]
+            how = {"classes": classes, "templates": len(templates)}
+            note = f"of scenes of one thing, which {classes} it has"
+            found.append(figure("zero shot", 100 * right.float().mean().item(), len(one), split, False, note, **how))
+        some = scenes.sample(CANDIDATES, _scenes.TEST_SEED + 3, split=split)
+        every = [(c, s) for c in range(len(scenes.COLOURS)) for s in range(len(scenes.SHAPES))]
+        pairs = [pair for pair in every if (pair in scenes.HELD_OUT) == (split == "held_out")]
+        fits = torch.stack([((some.colour == c) & (some.shape == s)).any(dim=1) for c, s in pairs])
+        texts = [f"a {list(scenes.COLOURS)[c]} {scenes.SHAPES[s]}" for c, s in pairs]  # "a orange" reads as well
+        best = (model.encode_text(texts) @ model.encode_image(_scenes.pictures(some)).T).topk(10).indices
+        value = 100 * fits.gather(1, best).float().mean().item()
+        note = f"of the ten of {CANDIDATES:,} scenes that fit 'a red star' best, how many show one"
+        return [*found, figure("P@10", value, len(pairs), split, False, note)]
+
     def by_part(texts: list[str]) -> torch.Tensor:
         return torch.cat([model.encode_text(texts[i : i + 500]) for i in range(0, len(texts), 500)])
 
     for split, named in _scenes.PAIRS.items():
         yield Job(f"retrieval {named}", lambda split=split: retrieval(split))
         yield Job(f"one word {named}", lambda split=split: negatives(split))
+        yield Job(f"few words {named}", lambda split=split: few_words(split))
 
 
 @torch.no_grad()

@@ -46,7 +46,6 @@ const spoken = (className, { head, words }) => {
   return node;
 };
 
-const LINE = 18; // pixels of a caption's line
 // The words under the pictures. Those of a step get the room that is expected, or that the last step's take, and are
 // cut there: early pictures are full of mistakes, and what stands below would jump. rooms: captions to leave room for.
 function caption(where, frame, show, rooms) {
@@ -59,9 +58,16 @@ function caption(where, frame, show, rooms) {
     const others = rooms.map((captions) => captions[i]).filter((other) => other?.words);
     span.replaceChildren(spoken("gl-said", said), make("span", "gl-room"), ...others.map((other) => spoken("gl-room", other)));
   });
-  panels.children[where].querySelectorAll(".gl-said").forEach((node) => // what is cut ends in an ellipsis
-    node.style.webkitLineClamp = Math.floor(node.clientHeight / LINE) || "");
 }
+
+// A caption that is cut ends in an ellipsis, however many lines its room has.
+function clamp() {
+  panels.querySelectorAll(".gl-said").forEach((node) => {
+    const lines = Math.floor(node.clientHeight / parseFloat(getComputedStyle(node).lineHeight));
+    node.style.webkitLineClamp = lines || ""; // none yet, of a film out of sight
+  });
+}
+new ResizeObserver(clamp).observe(panels);
 
 const heads = ({ words, nowWords }) => [`before: ${words}`, `now: ${nowWords}`];
 
@@ -82,7 +88,10 @@ function draw() {
   const all = [...about.panels, ...(other ? heads(other) : [])];
   panels.querySelectorAll("figcaption").forEach((node, p) =>
     node.replaceChildren(make("span", "", titles[p]), ...all.map((title) => make("span", "gl-room", title))));
+  clamp();
   panels.querySelectorAll(".gl-grid").forEach((node, p) => node.setAttribute("aria-label", `${titles[p]}. ${state.alt}`));
+  const told = shown === frames[frames.length - 1] && about.titles || []; // of the end alone
+  panels.children[last].querySelectorAll(".gl-cell").forEach((cell, i) => (cell.title = told[i] ?? ""));
   bar.classList.toggle("gl-off", Boolean(compare));
   range.max = Math.max((state.whole ? frames.length : about.of) - 1, 1);
   range.value = state.at;

@@ -127,12 +127,27 @@ class Film:
         first, self.sent = self.sent, len(self.frames)
         return self._pack(range(first, self.sent), status) | {"whole": False, "link": None if first else link}
 
-    def whole(self, status: str, *, alt: str, link: dict | None = None, notes: Sequence[str] = ()) -> dict:
-        """The finished film. `alt` says what it shows, with the numbers; `link` is the query that leads back here."""
+    def whole(
+        self,
+        status: str,
+        *,
+        alt: str,
+        link: dict | None = None,
+        notes: Sequence[str] = (),
+        titles: Sequence[str] = (),
+    ) -> dict:
+        """The finished film. `alt` says what it shows, with the numbers; `link` is the query that leads back here;
+        `notes` are of the rows, `titles` of the last panel's pictures, told where they are pointed at."""
         self.sent = len(self.frames)
         most = min(KEPT, max(8, MOST_NUMBERS // max(self.frames[-1].size, 1))) if self.frames else 0
         kept = np.unique(np.linspace(0, len(self.frames) - 1, most).round().astype(int)) if most else []
-        return self._pack(kept, status) | {"whole": True, "alt": alt, "link": link, "notes": list(notes)}
+        return self._pack(kept, status) | {
+            "whole": True,
+            "alt": alt,
+            "link": link,
+            "notes": list(notes),
+            "titles": list(titles),
+        }
 
     @staticmethod
     def still(value: dict | None) -> dict | None:

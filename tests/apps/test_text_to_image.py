@@ -339,12 +339,15 @@ def alt_of(page) -> str:
 
 
 @pytest.mark.browser
-def test_one_word_changed_is_held_against_what_was_there_on_arrival(visit):
+@pytest.mark.parametrize("view", ["Watch", "From a sketch"])
+def test_one_word_changed_is_held_against_what_was_there_on_arrival(visit, view):
     page = visit()
+    finished(page)
+    page.get_by_role("tab", name=view).click()
     finished(page)
     again(page, lambda: page.get_by_role("button", name="one word changed", exact=True).click())
     assert page.locator(".gl-modes:visible").count() == 1
-    titles = page.locator(".gl-film figcaption > span:first-child").all_inner_texts()[:2]
+    titles = page.locator(".gl-film:visible figcaption > span:first-child").all_inner_texts()
     assert titles[0].startswith("before: Sentence") and "left of" in titles[0] and "right of" in titles[1]
 
 
@@ -436,7 +439,9 @@ def test_generate_streams_and_the_scrubber_goes_through_the_steps(visit):
     assert not np.array_equal(shown(page), before), "another seed"
     scrubber = page.get_by_role("slider", name="Step of the trajectory").first
     scrubber.focus()
+    assert page.locator(".gl-cell[title^=CLIPScore]:visible").count() == 1
     scrubber.press("Home")
+    assert page.locator(".gl-cell[title^=CLIPScore]:visible").count() == 0, "it is told of the end"
     assert page.locator(".gl-bar output").first.inner_text().startswith("t = 950")
     assert page.locator(".gl-now-t").first.inner_text() == "950", "the equation follows"
 
@@ -470,6 +475,22 @@ def test_the_page_does_not_move_as_a_film_ends(visit):
 
 
 @pytest.mark.browser
+def test_a_caption_that_is_cut_ends_in_an_ellipsis(visit):
+    page = visit("steps=20&n=4&prompt=a+heart", width=900)
+    finished(page)
+    scrubber, cut = page.get_by_role("slider", name="Step of the trajectory").first, 0
+    scrubber.focus()
+    for key in ("Home", *12 * ["ArrowRight"]):
+        scrubber.press(key)
+        for lines, room, whole in page.locator(".gl-said:visible").evaluate_all(
+            "said => said.map(node => [node.style.webkitLineClamp, node.clientHeight, node.scrollHeight])"
+        ):
+            assert room - 18 < 18 * int(lines) <= room
+            cut += whole > room
+    assert cut, "early pictures are full of mistakes"
+
+
+@pytest.mark.browser
 def test_stop_stops_and_keeps_what_there_is(visit):
     page = visit("steps=50&n=8&sampler=ddpm")
     page.locator(".gl-film[data-state=live]").first.wait_for()
@@ -495,6 +516,9 @@ def test_a_link_reproduces_what_it_shows_and_a_hostile_one_is_clamped(visit):
 @pytest.mark.browser
 def test_the_sweep_shows_a_row_for_each_rho(visit):
     page = visit("view=sweep&steps=5")
+    finished(page)
+    told = page.locator(".gl-cell:visible").evaluate_all("cells => cells.map(cell => cell.title)")
+    assert len(told) == 40 and all(re.match(r"CLIPScore \d\.\d\d\. Seen: \S", title) for title in told)
     finished(page)
     assert len(shown(page)) == 40
     heads = page.locator(".gl-row-head:visible").all_inner_texts()
@@ -550,6 +574,10 @@ def test_on_a_phone_the_stage_comes_first_and_nothing_sticks_out(visit, dark):
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     stage, controls = (page.locator(place).first.bounding_box() for place in (".gl-stage", ".gl-controls"))
     assert stage["y"] < controls["y"]
+    page.get_by_role("button", name="no guidance").click()
+    page.locator(".gl-compared").first.wait_for()
+    before, now = (page.locator(f".gl-panel:nth-child({k}) canvas").first.bounding_box() for k in (1, 2))
+    assert before["width"] == now["width"] and page.locator(".gl-panel:first-child .gl-said").first.is_visible()
     page.get_by_role("tab", name="From a sketch").click()
     finished(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
