@@ -247,14 +247,26 @@ def _legs(training: dict) -> str:
 
 def _reproduce(name: str, record: dict, recipe) -> str:
     """The commands as they were recorded, the plain ones where nothing is on record; between them how to measure what
-    training wrote, which is not what a bundled name stands for."""
-    train = (record["training"] or {}).get("command") or (f"genlab train {_module(name)}" if recipe else "")
+    training wrote, which is not what a bundled name stands for. Training that went on from earlier training begins with
+    what that wrote."""
+    training = record["training"] or {}
+    train = training.get("command") or (f"genlab train {_module(name)}" if recipe else "")
+    *earlier, train = _stages(name, [*(training.get("earlier") or ()), train])
     these = (record.get("measured") or {}).get("command") or f"genlab evaluate {quote(name)}"
     own = f"genlab evaluate {quote(f'runs/{name}/model')}"
     commands = [train, these]
     if recipe and not these.startswith(own):
         commands = [train, f"{own}  # what training wrote", f"{these}  # the weights of this card"]
-    return _section("Reproduce", "```bash\n" + "\n".join(filter(None, commands)) + "\n```")
+    return _section("Reproduce", "```bash\n" + "\n".join(filter(None, [*earlier, *commands])) + "\n```")
+
+
+def _stages(name: str, commands: list[str]) -> list[str]:
+    """Training in several stages, each but the first from what the one before it wrote."""
+    folders = [quote(f"runs/{name}-{k}") for k in range(1, len(commands))]
+    for k, folder in enumerate(folders):
+        commands[k] += f" --run-dir {folder}"
+        commands[k + 1] = re.sub(r"--init \S+$", f"--init {folder}/model", commands[k + 1])
+    return commands
 
 
 def _model_facts(model: Model) -> str:

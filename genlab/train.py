@@ -29,7 +29,7 @@ from genlab import settings
 from genlab.checkpoint import Checkpoints, alone
 from genlab.core import Model, from_pretrained
 from genlab.facts import commit, hardware
-from genlab.names import METRICS, GenlabError, TrainError, require
+from genlab.names import METRICS, GenlabError, TrainError, require, resolve
 from genlab.report import Report
 
 Batch = dict[str, Tensor]
@@ -493,7 +493,8 @@ def _record(recipe: Recipe, init: str | None, accelerator, seconds: float) -> di
     device = hardware(accelerator.device)
     several = ["accelerate", "launch", "--multi_gpu", "--num_processes", str(world), "-m", "genlab.cli"]
     changes = (["--set", *recipe.overrides] if recipe.overrides else []) + (["--init", init] if init else [])
-    return {
+    before = _commands(init) if init else []
+    return ({"earlier": before} if before else {}) | {
         "recipe": name,
         "init": init,
         "steps": recipe.steps,
@@ -504,6 +505,15 @@ def _record(recipe: Recipe, init: str | None, accelerator, seconds: float) -> di
         "commit": commit(),
         "command": shlex.join([*(several if world > 1 else ["genlab"]), "train", name, *changes]),
     }
+
+
+def _commands(init: str) -> list[str]:
+    """The commands that made the weights which a training began with, the first first; none where nobody noted them."""
+    try:
+        training = json.loads((Path(resolve(init)) / METRICS).read_text(encoding="utf-8"))["training"]
+        return [*training.get("earlier", ()), training["command"]]
+    except (GenlabError, OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
 
 
 def _legs(legs: list[dict[str, Any]]) -> dict[str, Any]:

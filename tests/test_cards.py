@@ -172,6 +172,16 @@ def test_a_recipes_card_measures_both_what_training_writes_and_these_weights():
     assert cards._reproduce("cnn-mnist", record, recipe).splitlines()[3:-1] == own
 
 
+def test_each_stage_of_a_training_begins_with_what_the_one_before_wrote():
+    earlier = ["genlab train cnn_mnist --init old", "genlab train cnn_mnist --set lr=1e-4 --init cnn-mnist"]
+    record = {"training": {"command": "genlab train cnn_mnist --init cnn-mnist", "earlier": earlier}, "metrics": []}
+    assert cards._reproduce("cnn-mnist", record, cnn_mnist.RECIPE).splitlines()[3:6] == [
+        "genlab train cnn_mnist --init old --run-dir runs/cnn-mnist-1",
+        "genlab train cnn_mnist --set lr=1e-4 --init runs/cnn-mnist-1/model --run-dir runs/cnn-mnist-2",
+        "genlab train cnn_mnist --init runs/cnn-mnist-2/model",
+    ]
+
+
 def test_a_training_that_changed_on_the_way_says_so(tmp_path, monkeypatch):
     legs = [{"from_step": 0, "set": None}, {"from_step": 3_000, "set": {"lr": 5e-4, "batch_size": 256}}]
     monkeypatch.setitem(TRAINING, "legs", legs)

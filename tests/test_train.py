@@ -583,6 +583,11 @@ def test_init_starts_from_weights(tmp_path, capsys):
     assert record["init"] == str(tmp_path / "start") and record["command"].endswith(f"--init {tmp_path / 'start'}")
     folder = train(recipe, run_dir=tmp_path / "run", resume=True, quiet=True)  # which need not be told again
     assert json.loads((folder / "metrics.json").read_text())["training"]["init"] == record["init"]
+    assert "earlier" not in record, "nobody noted how those weights were made"
+    third = train(recipe, run_dir=tmp_path / "third", init=str(folder), quiet=True)
+    fourth = train(recipe, run_dir=tmp_path / "fourth", init=str(third), quiet=True)
+    again = json.loads((fourth / "metrics.json").read_text())["training"]
+    assert again["earlier"] == [record["command"], record["command"].replace(str(tmp_path / "start"), str(folder))]
 
     DDPM(DDPMConfig(image_size=8, patch=1, widths=(8,), embedding=8)).save_pretrained(tmp_path / "ddpm")
     with pytest.raises(TrainError, match="is a DDPM"):

@@ -223,8 +223,10 @@ class VAE(Model):
     ) -> Float[Tensor, "n C H W"]:
         """Pictures of codes from the prior, whose deviation is the temperature. mean: the mean of p(x | z), else pixels
         drawn from it. Raises ValueError."""
-        if n < 0 or not 0 <= temperature < math.inf:
-            raise ValueError("n and temperature are not negative")
+        if not isinstance(n, numbers.Integral) or n < 0:
+            raise ValueError(f"n is how many pictures, a whole number that is not negative, not {n!r}")
+        if not isinstance(temperature, numbers.Real) or not 0 <= temperature < math.inf:
+            raise ValueError(f"a temperature is not negative, and finite, not {temperature!r}")
         z = torch.randn((n, *self.code_shape), generator=generator, device=(generator or self).device).to(self.device)
         y = self.output(temperature * z)
         return self.likelihood.mean(y) if mean else self.likelihood.draw(y, generator)
@@ -234,8 +236,8 @@ class VAE(Model):
         self, a: Float[Tensor, "C H W"], b: Float[Tensor, "C H W"], steps: int = 8
     ) -> Float[Tensor, "steps C H W"]:
         """From one picture to another along the straight line between their mean codes. Raises ValueError."""
-        if steps < 2:
-            raise ValueError("from one picture to another it takes two steps or more")
+        if not isinstance(steps, numbers.Integral) or steps < 2:
+            raise ValueError(f"from one picture to another it takes two steps or more, not {steps!r}")
         start, end = self.encode(torch.stack([a, b])).mean
         way = torch.linspace(0, 1, steps).to(start).view(-1, *[1] * start.ndim)
         return self.decode(start + way * (end - start))

@@ -24,7 +24,7 @@ from genlab.names import root
 from genlab.nn.embeddings import sinusoidal
 from genlab.nn.text import PAD, TextTower, check_tower
 from genlab.nn.unet import UNet, Words, check_encoder
-from genlab.words import SPECIAL, check_words, tokens, unknown
+from genlab.words import SPECIAL, check_words, strings, tokens, unknown
 
 LAW = Law(
     latex=r"\begin{aligned} z_0 &\sim s\,q(z \mid x), \qquad z_t = \alpha_t\,z_0 + \sigma_t\,\epsilon, \qquad "
@@ -214,13 +214,16 @@ class LatentDiffusion(Model):
         """
         T = self.config.timesteps
         check_walk(1 if n is None else n, steps, T, resample, generator)
-        prompts = [prompts] * (n or 1) if isinstance(prompts, str) else list(prompts)
+        prompts = [prompts] * (n or 1) if isinstance(prompts, str) else strings(prompts, "prompts")
         n = n or len(prompts)
         if not prompts or len(prompts) != n:
             raise ValueError(
                 f"prompts are one sentence for all n pictures or one for each, not {len(prompts)} for {n!r}"
             )
-        against = [negative_prompts or ""] * n if isinstance(negative_prompts, str | None) else list(negative_prompts)
+        if negative_prompts is None or isinstance(negative_prompts, str):
+            against = [negative_prompts or ""] * n
+        else:
+            against = strings(negative_prompts, "negative_prompts")
         if len(against) != n:
             raise ValueError(f"negative_prompts are one for all pictures or one for each, not {len(against)} for {n}")
         told = _Told(self, [*prompts, *against])

@@ -25,6 +25,7 @@ from genlab.hub import TIMEOUT, advice
 from genlab.models.vision_language.pictures import MOST_TOKENS, RESAMPLE, Frame, Patches, batches
 from genlab.models.vision_language.scoring import Scoring
 from genlab.names import CONFIG, PICKLES, WEIGHTS, GenlabError, LoadError, did_you_mean, require
+from genlab.words import strings
 
 OPEN_CONFIG = "open_clip_config.json"
 OPEN_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors")
@@ -134,9 +135,8 @@ class OpenCLIP(Scoring):
 
     def encode_text(self, texts: Sequence[str]) -> Float[Tensor, "N D"]:
         """g(y) / |g(y)|. What is longer than the model reads is cut off. Raises ValueError for no list of strings."""
-        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-            raise ValueError("texts are a list of strings")
-        features = self._read(list(texts) or [""])
+        texts = strings(texts)
+        features = self._read(texts or [""])
         return F.normalize(features.float(), dim=1)[: len(texts)]
 
 
