@@ -11,6 +11,7 @@ from concurrent.futures import wait
 from difflib import get_close_matches
 from functools import lru_cache
 from html import escape
+from importlib.util import find_spec
 from pathlib import Path
 
 import gradio as gr
@@ -116,6 +117,11 @@ def permitted(model) -> str:
     name, allowed = limits.text(model, 300) or CLIP, limits.allowed_pipelines(limits.CLIPS)
     if name not in MODELS and allowed is not None and name not in allowed:
         raise GenlabError(f"This page scores with {', '.join([*MODELS, *allowed])}, not with {name!r}.")
+    if name not in MODELS and "/" not in name and not Path(name).expanduser().is_dir() and not find_spec("open_clip"):
+        raise GenlabError(
+            f"{name!r} does not come with genlab: {' and '.join(MODELS)} do. If it is one of open_clip's, "
+            "this page needs that library: pip install 'genlab[clip]'."
+        )
     return name
 
 
@@ -916,7 +922,7 @@ def lesson(app: gr.Blocks) -> None:
         """Compute what the open view shows, and stream it there, unless it came along with the page."""
         now = asked(*state)
         if shows["arrival"] and fingerprint(now) in {fingerprint(start(view=view)) for view in VIEWS}:
-            here = ready["near"].replace("<div", f"<div data-link='{escape(json.dumps(link(now)))}'", 1)
+            here = anew(ready["near"].replace("<div", f"<div data-link='{escape(json.dumps(link(now)))}'", 1))
             value = ready["whole"] | {"serial": f"again {time.time_ns()}", "link": link(now)}
             yield {matrix: value} if now["view"] == SCORES else {near: here}
             said = equation(ready["whole"]) if now["view"] == SCORES else law_of(**ready["pair"])
@@ -934,9 +940,8 @@ def lesson(app: gr.Blocks) -> None:
                     out |= {law: equation(value)} if done else {}
                 else:
                     done = isinstance(value, dict)
-                    out = (
-                        {place: value["html"], law: law_of(**pair_of(value, now["model"]))} if done else {place: value}
-                    )
+                    out = {place: anew(value["html"]) if done else value}
+                    out |= {law: law_of(**pair_of(value, now["model"]))} if done else {}
                 if done:
                     out |= {code: python(now), shown_of: {"arrival": False, "seed": now["knobs"]["seed"]}}
                     out |= {spoken: speech(texts)} if (texts := page_texts(now)) else {}
@@ -952,6 +957,10 @@ def lesson(app: gr.Blocks) -> None:
                 yield {place: message("Stopped." if present.ended == "stopped" else how)}
 
     shown_of = shows  # the component; inside the functions the name is its value's
+
+    def anew(html: str) -> str:
+        """A value of its own: of an equal one gradio tells the page nothing, and the address stays another view's."""
+        return html.replace("<div", f"<div data-serial='{time.time_ns()}'", 1)
 
     def cell_chosen(request: gr.Request, event: gr.EventData, chosen, *state):
         """What in the picture the chosen number hangs on."""

@@ -492,7 +492,8 @@ def events(app, frame, made, drawn, view, shown, texts: dict, ready: dict) -> No
 
     def anyone(now, lock, last):
         """A random pose, of another seed unless it is kept, or was just typed."""
-        typed = KNOBS["seed"].clean(now) != last
+        now = KNOBS["seed"].clean(now)
+        typed = now != last
         return "random", now if lock or typed else int(np.random.default_rng().integers(10_000))
 
     def suggestion(name, now):

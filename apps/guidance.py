@@ -498,7 +498,8 @@ def lesson(app: gr.Blocks) -> None:
     def fresh(seed, lock, view, showing, request: gr.Request):
         """Generate: another seed, unless it is kept, or was just typed: it is not the one on the stage."""
         moved(request)
-        typed = view in showing and KNOBS["seed"].clean(seed) != showing[view][0]["seed"]
+        seed = KNOBS["seed"].clean(seed)
+        typed = view in showing and seed != showing[view][0]["seed"]
         return seed if lock or typed else int(np.random.default_rng().integers(10_000))
 
     def suggestion(name, seed, n, request: gr.Request):

@@ -68,12 +68,12 @@ SHOWN, JUDGED, SURE = 60, 1000, 0.9  # codes on a map; pictures that the judge r
 CODES = 64  # drawn from q(z | x) for the reconstruction term
 FACTOR = {"across": "place across", "down": "height", "field": "background"}  # in plainer words
 WORLDS, COLUMNS = 600, 5  # scenes that the numbers of a code are measured on; pictures in a row
-SAMPLED = ("seed", "fit", "spread")  # the knobs that samples depend on
 SHELF = ui.Shelf(*MODELS)
 ARRIVAL = (
     Path(__file__).parent / "pictures" / "latent_space.json"
 )  # written by `python -m scripts.arrival latent_space`
 READY = json.loads(ARRIVAL.read_text(encoding="utf-8")) if ARRIVAL.is_file() else {}
+RUNS = ui.Runs()  # judgements
 BUSY = threading.Lock()  # one judgement at a time: two on two cores are each half as fast
 
 
@@ -361,10 +361,19 @@ def holes(name: str, ends: list) -> str:
 
 
 @functools.lru_cache(maxsize=256)
-def judge_samples(seed: int, fit: str, spread: float) -> dict[str, dict]:
-    """What the judge finds in samples of both models."""
-    knobs = {"seed": seed, "fit": fit, "spread": spread}
-    return {name: judged(decode(name, draws(name, JUDGED, knobs))) for name in (VAE, AE)}
+def judge_samples(name: str, seed: int, spread: float, fit: str) -> dict:
+    """What the judge finds in samples of a model."""
+    return judged(decode(name, draws(name, JUDGED, {"seed": seed, "fit": fit, "spread": spread})))
+
+
+def judge_both(knobs: dict, run: ui.Run) -> dict[str, dict] | None:
+    """What the judge finds in samples of both models; None if by then something else was asked for."""
+    found = {}
+    for name, fit in ((AE, knobs["fit"]), (VAE, "")):  # the VAE has its prior, whatever the AE's codes come from
+        if not run.going:
+            return None
+        found[name] = judge_samples(name, knobs["seed"], knobs["spread"], fit)
+    return found if run.going else None
 
 
 def traversed(knobs: dict) -> str:
@@ -587,9 +596,7 @@ def arrival() -> tuple[dict, np.ndarray]:
     codes_of.cache_clear()
     knobs = KNOBS.defaults()
     READY["real"] = judged(viz.to_numpy(pictures[:JUDGED, 0]))["share"]
-    READY["compare"] = list(
-        compared(knobs, EXAMPLES[knobs["digit"]], judge_samples(*(knobs[key] for key in SAMPLED))).values()
-    )
+    READY["compare"] = list(compared(knobs, EXAMPLES[knobs["digit"]], judge_both(knobs, ui.Run())).values())
     READY["map"] = on_map(knobs, EXAMPLES[knobs["digit"]])
     READY["traverse"] = traversed(knobs)
     READY["law"] = equation(MAP, knobs, EXAMPLES[knobs["digit"]])
@@ -746,10 +753,11 @@ def lesson(app: gr.Blocks) -> None:
         """A view was opened; gradio says so of the first one too, as the page appears, which is to be ignored."""
         return lambda view: name if view else gr.skip()
 
-    def show(view, drawing, kept, picked, *values):
+    def show(request: gr.Request, view, drawing, kept, picked, *values):
         """The view that is open, at the present knobs."""
         if view not in VIEWS:
             return gr.skip()
+        RUNS.end(request.session_hash, "replaced")  # a judgement of what was shown before
         values = known(kept, values)
         drawing = drawing if ui.ink(drawing).any() else ""  # whatever a stranger sends
         at, ends = picked if view == MAP else (None, None)
@@ -773,15 +781,17 @@ def lesson(app: gr.Blocks) -> None:
             out |= {component: news(status=str(error), error=True) for component in pairs}
         return out
 
-    def judge(view, drawing, kept, _, *values):
-        """What the judge finds in the samples, when they have been shown."""
-        values = known(kept, values)
+    def judge(request: gr.Request, view, drawing, kept, _, *values):
+        """What the judge finds in the samples, when they have been shown, and if they are shown still."""
+        values, present = known(kept, values), RUNS.begin(request.session_hash)
         if view != COMPARE or values["show"] != "samples" or values == KNOBS.defaults() and READY:
             return gr.skip()
         try:
-            found = judge_samples(*(values[key] for key in SAMPLED))
+            found = judge_both(values, present)
         except GenlabError:
             return gr.skip()  # `show` has told it
+        if not found:
+            return gr.skip()
         return dict(zip(pairs, compared(values, drawing, found).values(), strict=True))
 
     def put(value, view, drawing, kept, _, *values):
@@ -819,7 +829,8 @@ def lesson(app: gr.Blocks) -> None:
 
     def example(digit, drawing, mine):
         """A digit to begin with, or the one that was drawn here before."""
-        mine = mine if drawing in EXAMPLES.values() else drawing
+        if ui.ink(drawing).any() and drawing not in EXAMPLES.values():
+            mine = drawing
         return EXAMPLES.get(digit, mine or gr.skip()), [None, None], mine
 
     def fresh(view, seen, drawn, seed, lock, model, show, digit, to):

@@ -670,6 +670,7 @@ def lesson(app: gr.Blocks) -> None:
                         with gr.Row(elem_classes="gl-sources"):
                             upload = gr.UploadButton("Upload a picture", size="sm", min_width=96, elem_classes="gl-add")
                             take = gr.Button("Take picture 1", size="sm", min_width=96)
+                        trouble = gr.HTML("", apply_default_css=False, elem_classes="gl-noted")  # with a file
                     with gr.Column(scale=5, min_width=300):
                         films[SKETCH] = ui.film(ui.Film.still(ready.get(SKETCH)))
             frame.suggest(TRY)
@@ -689,7 +690,6 @@ def lesson(app: gr.Blocks) -> None:
 
     # Which view is open; none before the link has been read. Not a State, for it must change together with the knobs.
     view = gr.Textbox("", visible="hidden", label="view")
-    trouble = gr.Textbox("", visible="hidden", label="trouble")  # with a file
     runs_so_far = gr.State(remember([], ready[WATCH]["found"]) if ready else [])
     first_picture = gr.State(ready[WATCH]["found"]["first"] if ready else "")  # the last that was watched, as a sketch
     # what the film of each view shows: knobs, sketch, and whether it is READY, BEGUN or WHOLE
@@ -787,26 +787,28 @@ def lesson(app: gr.Blocks) -> None:
 
     def suggestion(name, prompt, seed, n, request: gr.Request):
         moved(request)
+        try:
+            prompt = checked(prompt)
+        except GenlabError:  # nothing can be drawn of it: the lesson begins anew
+            prompt = PROMPT
         values = KNOBS.clean(KNOBS.defaults() | {"prompt": prompt, "seed": seed, "n": n} | TRY[name])
         return *values.values(), chips(values["prompt"]), note(values["prompt"])
 
     def sent(file, request: gr.Request):
         """A file as the sketch, or what is wrong with it."""
-        moved(request)
         try:
             if isinstance(file, list) and len(file) != 1:
                 raise GenlabError(f"{len(file)} files are too many: one picture is the sketch.")
             file = file[0] if isinstance(file, list) else file
-            return ui.sketched(ui.resized(ui.read_picture(str(file), side=SIDE), SIDE)), ""
+            sketch = ui.sketched(ui.resized(ui.read_picture(str(file), side=SIDE), SIDE))
         except GenlabError as error:
-            return gr.skip(), str(error)
-
-    def complain(trouble):
-        return ui.Film.message(trouble, error=True) if trouble else gr.skip()
+            return gr.skip(), f'<p class="gl-status gl-error" role="alert">{escape(str(error))}</p>'
+        moved(request)
+        return sketch, ""
 
     def taken(picture, sketch, request: gr.Request):
         moved(request)
-        return picture or sketch
+        return picture or sketch, ""
 
     quick = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     sliders = [made[name].release for name, knob in KNOBS.items() if isinstance(knob, ui.Number) and not knob.box]
@@ -814,7 +816,8 @@ def lesson(app: gr.Blocks) -> None:
     starts = [
         (refresh, gr.on([*sliders, *entered], moved, **quick)),
         (refresh, made["chips"].input(pressed, made["chips"], [made["prompt"], made["note"]], **quick)),
-        (refresh, take.click(taken, [first_picture, pad], pad, **quick)),
+        (refresh, take.click(taken, [first_picture, pad], [pad, trouble], **quick)),
+        (refresh, upload.upload(sent, upload, [pad, trouble], **quick)),
         (
             run,
             frame.generate.click(
@@ -837,9 +840,6 @@ def lesson(app: gr.Blocks) -> None:
         start.then(function, state, shown, **queued)
     # change, for input is silent when somebody pastes or deletes
     made["prompt"].change(typed, made["prompt"], heard, trigger_mode="always_last", **quick)
-    upload.upload(sent, upload, [pad, trouble], **quick).then(refresh, state, shown, **queued).then(
-        complain, trouble, films[SKETCH], **quick
-    )
     frame.stop.click(over, js=ui.STOPPING, **quick)
     app.load(introduce, None, [source, about], **quick)
 

@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,7 @@ class Checkpoints:
         file, partial = self.run / f"checkpoint-{step:09d}.safetensors", self.run / "checkpoint.partial"
         try:
             told = {"step": str(step), "seconds": str(seconds), "legs": json.dumps(self.legs), "init": self.init or ""}
+            told["sum"] = _sum(tensors)
             save_file(tensors, partial, metadata={**told, **self.same})
             with open(partial, "rb") as written:
                 os.fsync(written.fileno())
@@ -99,20 +101,22 @@ class Checkpoints:
         for file in reversed(self.files()):
             try:
                 metadata, tensors = _read(file)
-            except SafetensorError as error:
+                step, seconds = int(metadata["step"]), float(metadata["seconds"])
+                # an older genlab's checkpoint does not say what it was run with, nor its sum
+                before = json.loads(metadata.get("legs", '[{"from_step": 0, "set": null}]'))
+                if "sum" in metadata and metadata["sum"] != _sum(tensors):
+                    raise ValueError("its numbers are not those that were written")
+            except (SafetensorError, KeyError, ValueError) as error:
                 damaged.append(f"{file.name} is damaged ({error})")
                 continue
             for note in damaged:
                 print(f"{note}: going on from {file.name}", file=sys.stderr)
             self._restore(file, metadata, tensors)
             self.last = file
-            step = int(metadata["step"])
-            # an older genlab's checkpoint does not say what it was run with
-            before = json.loads(metadata.get("legs", '[{"from_step": 0, "set": null}]'))
             if before[-1]["set"] != self.legs[-1]["set"]:
                 before.append({"from_step": step, "set": self.legs[-1]["set"]})
             self.legs, self.init = before, metadata.get("init") or None
-            return step, float(metadata["seconds"])
+            return step, seconds
         if damaged:
             raise TrainError(
                 f"no checkpoint in {self.run} can be read: {'; '.join(damaged)}. Choose another --run-dir."
@@ -152,6 +156,14 @@ class Checkpoints:
 def _read(file: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     with safe_open(file, framework="pt") as opened:
         return opened.metadata() or {}, {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118 (not a dict)
+
+
+def _sum(tensors: dict[str, Tensor]) -> str:
+    """A checksum of their bytes: a damaged number is a number still."""
+    total = 0
+    for key in sorted(tensors):
+        total = zlib.crc32(tensors[key].flatten().view(torch.uint8).numpy(), total)
+    return str(total)
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

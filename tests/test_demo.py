@@ -5,6 +5,7 @@ It runs from a copy of the package with small apps and cards inside, laid out as
 
 import asyncio
 import http.client
+import http.server
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -306,6 +308,30 @@ def test_json_that_is_hard_to_parse_is_refused(site, body):
     ask = http.client.HTTPConnection(site.removeprefix("http://"), timeout=60)
     ask.request("POST", "/gradio_api/call/judge_echo", body, {"Content-Type": "application/json"})
     assert ask.getresponse().status in (400, 422)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", ["call/judge_echo", "queue/join", "run/predict"])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_file_at_another_address_is_not_fetched(site, path, chunked):
+    class Elsewhere(http.server.BaseHTTPRequestHandler):
+        asked = []
+
+        def do_GET(self):
+            self.asked.append(self.path)
+
+    elsewhere = http.server.HTTPServer(("127.0.0.1", 0), Elsewhere)
+    threading.Thread(target=elsewhere.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{elsewhere.server_port}/x.png"
+    file = {"path": url, "meta": {"_type": "gradio.FileData"}}
+    body = json.dumps({"data": [[{"deep": file}]], "fn_index": 0, "session_hash": "x"}).replace("http", "\\u0068ttp")
+    ask = http.client.HTTPConnection(site.removeprefix("http://"), timeout=60)
+    sent = iter([body.encode()]) if chunked else body
+    ask.request("POST", f"/gradio_api/{path}", sent, {"Content-Type": "application/json"}, encode_chunked=chunked)
+    answer = ask.getresponse()
+    assert answer.status == 400 and b"none is fetched from another address" in answer.read()
+    elsewhere.shutdown()
+    assert Elsewhere.asked == []
 
 
 @pytest.mark.slow

@@ -23,6 +23,9 @@ def file_of(array: np.ndarray, kind: str = "PNG", **options) -> bytes:
     return held.getvalue()
 
 
+PHOTO = file_of(np.random.default_rng(0).integers(0, 256, (99, 99, 3), dtype=np.uint8), "JPEG", progressive=True)
+
+
 def claims(width: int, height: int) -> bytes:
     """A PNG that says it is so large, and ends soon."""
 
@@ -69,14 +72,19 @@ def test_all_kinds_of_colour_become_red_green_and_blue():
         (claims(10_000, 10_000), "100 million pixels, and 50 are the most: make it smaller first"),
         (claims(60_000, 60_000), "far too many pixels"),
         (claims(5_000, 20), "too thin"),
+        (PHOTO[:-2] + 200 * b"\xff\xda\x00\x08\x01\x01\x00\x01\x05\x00" + PHOTO[-2:], "more than 100 passes"),
     ],
-    ids=["nothing", "words", "PostScript", "cut off", "large", "a bomb", "thin"],
+    ids=["nothing", "words", "PostScript", "cut off", "large", "a bomb", "thin", "passes"],
 )
 def test_what_is_no_picture_is_told_at_once(data, said):
     start = time.monotonic()
     with pytest.raises(GenlabError, match=said) as told:
         ui.read_picture(data, "mine.png")
     assert str(told.value).startswith("mine.png") and time.monotonic() - start < 5
+
+
+def test_a_photograph_may_come_in_passes():
+    assert 5 < PHOTO.count(b"\xff\xda") < 20 and ui.read_picture(PHOTO).shape == (99, 99, 3)
 
 
 def test_a_file_is_called_by_its_name(tmp_path):

@@ -195,6 +195,13 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(whole, run, tmp_path):
     assert same_run(run, whole[0])
     assert checkpoints(run) == [old.name, new.name] and load_file(new).keys() == load_file(old).keys()
 
+    shutil.rmtree(run / "model")
+    whole_bytes = new.read_bytes()
+    new.write_bytes(whole_bytes[:-1000] + bytes(byte ^ 1 for byte in whole_bytes[-1000:]))  # still a file of numbers
+    said = genlab(tmp_path, *RUN, "--resume")
+    assert f"{new.name} is damaged (its numbers are not those that were written)" in said
+    assert same_run(run, whole[0])
+
     for name in checkpoints(run):
         (run / name).write_bytes(b"")
     child = Child(tmp_path, *RUN, "--resume")

@@ -2,6 +2,7 @@
 
 import base64
 import html
+import math
 import re
 import threading
 import zlib
@@ -356,7 +357,7 @@ def test_a_film_in_colour_keeps_pale_tints_and_frames_may_be_left_out():
 @pytest.mark.parametrize("box", [False, True])
 def test_a_number_beyond_its_range_reaches_the_app_which_brings_it_into_range(box):
     knob = ui.Number("n", 2, 0, 8, box=box)
-    for sent, used in ((9999, 8), (-5, 0), (None, 2)):
+    for sent, used in ((9999, 8), (-5, 0), (None, 2), ("junk", 2), ([], 2), (math.nan, 2)):
         assert knob.clean(knob.component().preprocess(sent)) == used
 
 

@@ -64,7 +64,7 @@ def encoder(
     if body == "mlp":
         layers = [nn.Flatten(), *_hidden((channels * image_size**2, *widths), act)]
         return nn.Sequential(*layers, nn.Linear(widths[-1], outputs))
-    layers = [nn.PixelUnshuffle(patch), nn.Conv2d(channels * patch**2, widths[0], 3, padding=1)]
+    layers = [Unshuffle(patch), nn.Conv2d(channels * patch**2, widths[0], 3, padding=1)]
     for width, following in pairwise(widths):
         layers += [Residual(width, act), nn.Conv2d(width, following, 3, stride=2, padding=1)]
     layers += [Residual(widths[-1], act), act()]
@@ -89,9 +89,9 @@ def decoder(
     else:
         layers = [nn.Linear(latents, back[0] * side**2), nn.Unflatten(1, (back[0], side, side))]
     for width, following in pairwise(back):
-        layers += [Residual(width, act), nn.Conv2d(width, 4 * following, 3, padding=1), nn.PixelShuffle(2)]
+        layers += [Residual(width, act), nn.Conv2d(width, 4 * following, 3, padding=1), Shuffle(2)]
     layers += [Residual(back[-1], act), act(), nn.Conv2d(back[-1], channels * patch**2, 3, padding=1)]
-    return nn.Sequential(*layers, nn.PixelShuffle(patch))
+    return nn.Sequential(*layers, Shuffle(patch))
 
 
 def _side(image_size: int, widths: tuple[int, ...], patch: int) -> int:
@@ -100,6 +100,22 @@ def _side(image_size: int, widths: tuple[int, ...], patch: int) -> int:
 
 def _hidden(widths: tuple[int, ...], act: type[nn.Module]) -> list[nn.Module]:
     return [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), act())]
+
+
+class Unshuffle(nn.PixelUnshuffle):
+    """p x p pixels become channels; of no picture at all, too, which torch leaves as it is."""
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D h w"]:
+        (_, c, h, w), p = x.shape, self.downscale_factor
+        return super().forward(x) if len(x) else x.reshape(0, c * p * p, h // p, w // p)
+
+
+class Shuffle(nn.PixelShuffle):
+    """The way back."""
+
+    def forward(self, x: Float[Tensor, "B D h w"]) -> Float[Tensor, "B C H W"]:
+        (_, c, h, w), p = x.shape, self.upscale_factor
+        return super().forward(x) if len(x) else x.reshape(0, c // p**2, h * p, w * p)
 
 
 class Residual(nn.Module):

@@ -40,10 +40,11 @@ class Number:
     def component(self, **kwargs):
         kwargs = {"label": self.label, "value": self.default, "info": self.info, "step": self.step} | kwargs
         if self.box:  # unbounded: gradio's refusal would end the run without a word, and `clean` brings it into range
-            return gr.Number(precision=0, **kwargs)
-        slider = gr.Slider(self.low, self.high, buttons=[], **kwargs)
-        slider.preprocess = lambda value: value  # likewise; of a subclass gradio would write a .pyi
-        return slider
+            made = gr.Number(precision=0, **kwargs)
+        else:
+            made = gr.Slider(self.low, self.high, buttons=[], **kwargs)
+        made.preprocess = lambda value: value  # likewise; of a subclass gradio would write a .pyi
+        return made
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 A lesson about our own models bounds itself: its Knobs what a visitor sets, its Runs how long a run lasts.
 """
 
+import json
 import os
 import re
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ class Limits:
     body: int = 1_000_000  # bytes of a request; the largest honest one, a drawing and its knobs, has a few thousand
     upload: int = 20_000_000  # bytes of a file: a telephone's photograph
     keep: int = 3600  # seconds that files made for a visitor are kept
+    sessions: int = 200  # visitors whose state is kept, the newest; a state may hold their pictures
 
 
 STRANGER = Limits()
@@ -76,10 +78,11 @@ def text(value: Any, most: int | None = None) -> str:
 
 
 class Bounded:
-    """A layer around the server's app: a request with too large a body gets a 413 before anything parses it.
+    """A layer around the server's app: a request with too large a body gets a 413 before anything parses it, and one
+    that names a file elsewhere a 400.
 
     gradio bounds each file of an upload, neither their sum nor the JSON of other requests. Starlette's newest versions
-    can bound all bodies, but by one number.
+    can bound all bodies, but by one number. A file that a request says to be at another address gradio would fetch.
     """
 
     def __init__(self, app):
@@ -106,9 +109,34 @@ class Bounded:
                 raise HTTPException(413, said)
             return message
 
+        async def read() -> bytes:
+            parts, more = [], True
+            while more:
+                message = await counted()
+                more = message.get("more_body", False)
+                parts.append(message.get("body", b""))
+            return b"".join(parts)
+
         length = int(headers.get(b"content-length", 0))  # the server has checked that it is a number
-        if length <= most:
+        if length <= most and (form or scope["method"] != "POST"):
             await self.app(scope, counted, send)
+            return
+        if length <= most:
+            try:
+                body = await read()
+            except HTTPException:
+                await PlainTextResponse(said, 413)(scope, receive, send)
+                return
+            if fetches(body):
+                said = "a file is sent to /gradio_api/upload: none is fetched from another address"
+                await PlainTextResponse(said, 400)(scope, receive, send)
+                return
+            first = [{"type": "http.request", "body": body, "more_body": False}]
+
+            async def again():
+                return first.pop() if first else await receive()
+
+            await self.app(scope, again, send)
             return
         while seen < min(length, 10 * most):  # a client hears the answer only when it has finished sending
             message = await receive()
@@ -116,6 +144,24 @@ class Bounded:
                 return
             seen += len(message["body"])
         await PlainTextResponse(said, 413)(scope, receive, send)
+
+
+def fetches(body: bytes) -> bool:
+    """Whether the JSON of a request names a file, as gradio's clients do, that lies at another address."""
+    try:
+        waiting = [json.loads(body)]
+    except (ValueError, RecursionError):
+        return False  # whoever parses it refuses it
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            path = value.get("path")
+            if isinstance(path, str) and path.strip().lower().startswith(("http:", "https:")):
+                return True
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return False
 
 
 def blocks_kwargs() -> dict[str, Any]:
@@ -137,6 +183,7 @@ def launch_kwargs() -> dict[str, Any]:
         "app_kwargs": {"middleware": [Middleware(Bounded)]},
         "max_file_size": limits().upload,
         "show_error": False,
+        "state_session_capacity": limits().sessions,
         "share": False,
         "ssr_mode": False,
         "pwa": False,

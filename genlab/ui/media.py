@@ -16,6 +16,7 @@ gr = require("gradio", extra="apps")
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")  # not all that Pillow reads: some start other programs
 PIXELS = 50_000_000  # of a picture that somebody sends: a telephone's
+PASSES = 100  # of a JPEG that comes in several: encoders write about ten, and each goes over all pixels
 THINNEST = 20  # times as long as wide: what is left of it in a square says nothing
 
 
@@ -61,6 +62,10 @@ def read_picture(source: str | Path | bytes, name: str = "", side: int = 336) ->
             )
         if max(width, height) > THINNEST * min(width, height):
             raise GenlabError(f"{name} is {width} x {height} pixels, too thin to cut a square from it.")
+        if image.format == "JPEG":
+            data = source if isinstance(source, bytes) else Path(source).read_bytes()
+            if data.count(b"\xff\xda") > PASSES:
+                raise GenlabError(f"{name} comes in more than {PASSES} passes, as no camera writes it: save it anew.")
         image.draft("RGB", (2 * side, 2 * side))  # a JPEG is unpacked no larger than needed
         image = ops.exif_transpose(image)
         if image.mode.startswith("I;16"):  # which Pillow would cut off at 255

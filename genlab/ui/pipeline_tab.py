@@ -219,7 +219,7 @@ def build_tab(app, endpoint: str = "pipeline_sample") -> None:
 
     def fresh(seed, lock, request: gr.Request):
         again(request)
-        return seed if lock else int(np.random.default_rng().integers(10_000))
+        return kinds["seed"].clean(seed) if lock else int(np.random.default_rng().integers(10_000))
 
     def suggestion(name, seed, height, width, request: gr.Request):
         again(request)

@@ -184,6 +184,17 @@ def test_what_is_pasted_as_the_page_writes_is_scored(visit):
 
 
 @pytest.mark.browser
+def test_the_link_follows_to_nearest_each_time(visit):
+    page = visit()
+    finished(page)
+    for name in ("one word wrong", "captions", "one word wrong"):
+        page.get_by_role("button", name="find a picture").first.click()
+        page.wait_for_url("**view=nearest**")
+        page.get_by_role("button", name=name, exact=True).first.click()
+        page.wait_for_url(lambda url: "view=nearest" not in url)
+
+
+@pytest.mark.browser
 def test_pictures_out_of_sight_are_hinted_at(visit):
     page = visit("n=20")
     finished(page)

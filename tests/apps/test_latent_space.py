@@ -212,6 +212,30 @@ def test_both_models_sample_and_the_judge_reads(visit, app):
 
 
 @pytest.mark.browser
+def test_a_late_judgement_of_what_was_shown_before_is_not_told(visit, app, monkeypatch):
+    real = app.judged
+
+    def slowly(images):
+        time.sleep(len(images) == app.JUDGED)  # a second
+        return real(images)
+
+    monkeypatch.setattr(app, "judged", slowly)
+    page = visit("view=compare&seed=8080")
+    page.wait_for_function("() => (document.body.innerText.match(/of 1000/g) || []).length === 2")
+    for name in ("box", "fitted Gaussian", "box", "N(0, I)"):
+        page.get_by_role("radio", name=name, exact=True).click()
+        page.wait_for_timeout(300)
+    heading = page.locator(".gl-plane h3:visible").nth(1)
+    heading.get_by_text("as if it had that prior").wait_for()
+    seen = set()
+    for _ in range(40):
+        seen.add(heading.inner_text())
+        page.wait_for_timeout(100)
+    assert len(seen) == 1, seen
+    page.wait_for_function("() => (document.body.innerText.match(/of 1000/g) || []).length === 2")
+
+
+@pytest.mark.browser
 def test_of_quick_changes_the_last_one_counts(visit):
     page = visit("view=traverse")
     slowed(page)

@@ -352,6 +352,18 @@ def test_one_word_changed_is_held_against_what_was_there_on_arrival(visit, view)
 
 
 @pytest.mark.browser
+def test_a_chip_draws_after_a_sentence_that_cannot_be(app, visit):
+    page = visit(SMALL)
+    finished(page)
+    for text in ("", "hello"):
+        prompt_of(page).fill(text)
+        prompt_of(page).press("Enter")
+        page.locator(".gl-error:visible").first.wait_for()
+        again(page, lambda: page.get_by_role("button", name="too much", exact=True).click())
+        assert prompt_of(page).input_value() == app.PROMPT and "guidance=8" in page.url
+
+
+@pytest.mark.browser
 @pytest.mark.parametrize("latency", [0, 400])
 def test_chips_pressed_at_once_end_in_the_last_one(app, visit, latency):
     page = visit()
@@ -557,8 +569,12 @@ def test_a_sketch_is_painted_rubbed_out_and_uploaded(visit, tmp_path):
     (tmp_path / "notes.txt").write_text("no picture")
     (tmp_path / "noise.png").write_bytes(viz.png(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)))
     files = page.locator(".gl-stage input[type=file]")
-    files.set_input_files(tmp_path / "notes.txt")
+    page.get_by_role("button", name="Generate").first.click()
+    page.locator(".gl-film[data-state=live]").first.wait_for()
+    files.set_input_files(tmp_path / "notes.txt")  # told at once, and the run goes on
     page.locator(".gl-error", has_text="notes.txt is no picture that can be read here").first.wait_for()
+    finished(page)
+    assert page.locator(".gl-error:visible", has_text="notes.txt is no picture").count() == 1
     again(page, lambda: files.set_input_files(tmp_path / "noise.png"))
     assert "sketch=" not in page.url, "no link is so long"
 

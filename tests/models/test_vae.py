@@ -162,6 +162,15 @@ def test_log_prob_does_not_depend_on_how_many_at_once():
     assert model.log_prob(x[:0], 3).shape == (0,)
 
 
+@pytest.mark.parametrize("kind", TINY)
+def test_of_no_picture_there_is_nothing_to_say(kind):
+    model = VAE(TINY[kind]).eval()
+    c = model.config
+    x = torch.rand(0, c.channels, c.image_size, c.image_size)
+    assert model.log_prob(x, 2).shape == (0,)
+    assert model(x).shape == model.sample(0).shape == x.shape
+
+
 @pytest.mark.parametrize("kind", ["bernoulli", "gaussian", "logistic"])
 def test_pixels_have_mass_one(kind):
     likelihood = Likelihood(kind, 1)
@@ -221,10 +230,13 @@ def test_a_traversal_moves_one_number_at_a_time():
         (lambda m: VAEConfig(beta=math.nan), "beta"),
         (lambda m: VAEConfig(samples=0), "samples"),
         (lambda m: VAEConfig(samples=5, beta=2.0), "has no beta"),
-        (lambda m: m.log_prob(torch.rand(1, 1, 4, 4), 0), "positive"),
-        (lambda m: m.sample(-1), "negative"),
+        (lambda m: m.log_prob(torch.rand(1, 1, 4, 4), 0), "importance_samples is a whole number, 1 or more"),
+        (lambda m: m.log_prob(torch.rand(1, 1, 4, 4), True), "importance_samples is a whole number"),
+        (lambda m: m.bound(torch.rand(1, 1, 4, 4), 0), "k is a whole number"),
+        (lambda m: m.log_weights(torch.rand(1, 1, 4, 4), -1), "k is a whole number"),
+        (lambda m: m.sample(-1), "n is a whole number, 0 or more"),
         (lambda m: m.sample(1, temperature=math.inf), "temperature"),
-        (lambda m: m.interpolate(torch.rand(1, 4, 4), torch.rand(1, 4, 4), 1), "two steps"),
+        (lambda m: m.interpolate(torch.rand(1, 4, 4), torch.rand(1, 4, 4), 1), "steps is a whole number, 2 or more"),
     ],
 )
 def test_senseless_wishes_are_told(call, words):

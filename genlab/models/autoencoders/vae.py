@@ -150,9 +150,9 @@ class VAE(Model):
     def log_weights(
         self, x: Float[Tensor, "B C H W"], k: int, generator: torch.Generator | None = None
     ) -> Float[Tensor, "k B"]:
-        """log p(x | z_i) p(z_i) / q(z_i | x), for k samples of z a picture."""
+        """log p(x | z_i) p(z_i) / q(z_i | x), for k samples of z a picture. Raises ValueError."""
         q = self.encode(x)
-        return self._log_weights(x, q.sample(k, generator), q)
+        return self._log_weights(x, q.sample(_whole(k, "k"), generator), q)
 
     def _log_weights(
         self, x: Float[Tensor, "B C H W"], z: Float[Tensor, "k B ..."], q: Gaussian
@@ -168,9 +168,9 @@ class VAE(Model):
 
         The encoder's gradient is doubly reparametrised: sum_i s_i^2 dlog w_i/dz_i dz_i/dphi, with s_i the share of w_i
         in the sum of weights. It has the plain one's mean, without the noise that drowns that as k grows (Tucker et
-        al., 2019, https://arxiv.org/abs/1810.04152).
+        al., 2019, https://arxiv.org/abs/1810.04152). Raises ValueError.
         """
-        q = self.encode(x)
+        q, k = self.encode(x), _whole(k, "k")
         z = q.sample(k, generator)
         log_w = self._log_weights(x, z, Gaussian(q.mean.detach(), q.log_var.detach()))
         if z.requires_grad:  # one share comes with the gradient of the logarithm below
@@ -201,8 +201,7 @@ class VAE(Model):
         """log p(x) from below, nats per picture: the bound with so many samples, `at_once` codes decoded at a time (by
         default about three million pixels). 5,000 samples are what papers report. Raises ValueError."""
         at_once = max(1, 3_000_000 // max(1, x[:1].numel())) if at_once is None else at_once
-        if not all(isinstance(k, numbers.Integral) and k >= 1 for k in (importance_samples, at_once)):
-            raise ValueError("importance_samples and at_once are whole and positive")
+        importance_samples, at_once = _whole(importance_samples, "importance_samples"), _whole(at_once, "at_once")
         out = []
         for some in x.split(max(1, at_once // importance_samples)):
             total, left = torch.full((len(some),), -math.inf, device=x.device), importance_samples
@@ -223,8 +222,7 @@ class VAE(Model):
     ) -> Float[Tensor, "n C H W"]:
         """Pictures of codes from the prior, whose deviation is the temperature. mean: the mean of p(x | z), else pixels
         drawn from it. Raises ValueError."""
-        if not isinstance(n, numbers.Integral) or n < 0:
-            raise ValueError(f"n is how many pictures, a whole number that is not negative, not {n!r}")
+        n = _whole(n, "n", 0)
         if not isinstance(temperature, numbers.Real) or not 0 <= temperature < math.inf:
             raise ValueError(f"a temperature is not negative, and finite, not {temperature!r}")
         z = torch.randn((n, *self.code_shape), generator=generator, device=(generator or self).device).to(self.device)
@@ -236,8 +234,9 @@ class VAE(Model):
         self, a: Float[Tensor, "C H W"], b: Float[Tensor, "C H W"], steps: int = 8
     ) -> Float[Tensor, "steps C H W"]:
         """From one picture to another along the straight line between their mean codes. Raises ValueError."""
-        if not isinstance(steps, numbers.Integral) or steps < 2:
-            raise ValueError(f"from one picture to another it takes two steps or more, not {steps!r}")
+        steps = _whole(steps, "steps", 2)
+        if a.shape != b.shape:
+            raise ValueError(f"both are pictures of one size, not {tuple(a.shape)} and {tuple(b.shape)}")
         start, end = self.encode(torch.stack([a, b])).mean
         way = torch.linspace(0, 1, steps).to(start).view(-1, *[1] * start.ndim)
         return self.decode(start + way * (end - start))
@@ -253,3 +252,9 @@ class VAE(Model):
         number = torch.arange(len(z))
         codes[number, :, number] = values.to(z)
         return self.decode(codes.flatten(0, 1)).unflatten(0, (len(z), len(values)))
+
+
+def _whole(value, name: str, least: int = 1) -> int:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+        raise ValueError(f"{name} is a whole number, {least} or more, not {value!r}")
+    return int(value)

@@ -262,7 +262,9 @@ class LatentDiffusion(Model):
         c = self.config
         try:
             image = torch.as_tensor(image, dtype=torch.float32, device=self.device)
-            image = image.expand(n, c.channels, c.image_size, c.image_size)
+            if image.shape[-3:] != (c.channels, c.image_size, c.image_size):
+                raise ValueError(f"{tuple(image.shape)}")
+            image = image.expand(n, -1, -1, -1)
         except (TypeError, ValueError, RuntimeError) as error:
             raise ValueError(f"image is {c.channels} x {c.image_size} x {c.image_size}, or {n} such") from error
         if not (image.isfinite().all() and image.min() >= 0 and image.max() <= 1):
@@ -272,7 +274,10 @@ class LatentDiffusion(Model):
     def _mask(self, mask, n: int) -> Bool[Tensor, "B 1 H W"]:
         size = self.config.image_size
         try:
-            mask = torch.as_tensor(mask, dtype=torch.float32, device=self.device).expand(n, 1, size, size)
+            mask = torch.as_tensor(mask, dtype=torch.float32, device=self.device)
+            if mask.shape[-2:] != (size, size):
+                raise ValueError(f"{tuple(mask.shape)}")
+            mask = mask.expand(n, 1, -1, -1)
         except (TypeError, ValueError, RuntimeError) as error:
             raise ValueError(f"mask is {size} x {size}, or (B, 1, {size}, {size})") from error
         if mask.isnan().any():
