@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from genlab.data import scenes as S
+from genlab.data.sentences import understand
 
 INK = torch.tensor(list(S.COLOURS.values())).float()
 PAPER = torch.tensor(list(S.FIELDS.values())).float()
@@ -142,6 +143,32 @@ def test_contrasts_differ_in_one_word_and_mean_something_else():
         (a, b), *more = _changed(true, false)
         assert not more and said.get(a, a) != said.get(b, b), "tiny for small would be no mistake"
     assert S.contrasts(scenes[:9], 5) == S.contrasts(scenes[:9], 5) != S.contrasts(scenes[:9], 6)
+
+
+def test_glimpses_say_a_little_and_nothing_untrue():
+    scenes = S.sample(400, 12, split="any")
+    texts = S.glimpses(scenes, 3)
+    assert texts == S.glimpses(scenes, 3) != S.glimpses(scenes, 4)
+    assert len({*texts}) > 200 and sum(map(len, texts)) < 0.6 * sum(map(len, S.captions(scenes)))
+    for one, text in zip(S._rows(scenes), texts, strict=True):
+        said = understand(text)
+        there = [
+            (S.SHAPES[s], list(S.COLOURS)[c], S.TEXTURES[t], list(S.SIZES)[z], S.PLACES[p])
+            for s, c, t, z, p in one["things"]
+        ]
+        for thing in said.things:
+            words = (
+                thing.shape,
+                thing.colour,
+                thing.texture if thing.texture != "plain" else "",
+                thing.size,
+                thing.place,
+            )
+            fits = [all(word in ("", true) for word, true in zip(words, other, strict=True)) for other in there]
+            assert any(fits), (text, there)
+        assert said.field in ("", list(S.FIELDS)[one["field"]])
+        for _, relation, _ in said.relations:
+            assert relation == S.RELATIONS[one["relation"]]
 
 
 def test_of_things_that_sound_alike_nothing_is_changed_that_may_be_true():
