@@ -147,8 +147,9 @@ def test_contrasts_differ_in_one_word_and_mean_something_else():
 
 def test_glimpses_say_a_little_and_nothing_untrue():
     scenes = S.sample(400, 12, split="any")
-    texts = S.glimpses(scenes, 3)
-    assert texts == S.glimpses(scenes, 3) != S.glimpses(scenes, 4)
+    pairs = S.glimpses(scenes, 3)
+    assert pairs == S.glimpses(scenes, 3) != S.glimpses(scenes, 4)
+    texts, wrong = zip(*pairs, strict=True)
     assert len({*texts}) > 200 and sum(map(len, texts)) < 0.6 * sum(map(len, S.captions(scenes)))
     for one, text in zip(S._rows(scenes), texts, strict=True):
         said = understand(text)
@@ -169,6 +170,9 @@ def test_glimpses_say_a_little_and_nothing_untrue():
         assert said.field in ("", list(S.FIELDS)[one["field"]])
         for _, relation, _ in said.relations:
             assert relation == S.RELATIONS[one["relation"]]
+    for one, true, false in zip(S._rows(scenes), texts, wrong, strict=True):
+        assert sum(a != b for a, b in zip(true.split(), false.split(), strict=True)) in (1, 2)  # and its article
+        assert S._holds(understand(true), one) and not S._holds(understand(false), one), (one, true, false)
 
 
 def test_of_things_that_sound_alike_nothing_is_changed_that_may_be_true():

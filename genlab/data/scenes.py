@@ -6,13 +6,14 @@
     paraphrases(scenes, seed=0)              the same in other words, or with less said; never anything untrue
     negatives(scenes, seed=0)                the caption with one word changed, so that it is wrong
     contrasts(scenes, seed=0)                paraphrases, each with its own negative
-    glimpses(scenes, seed=0)                 a little of it: "a red star", "a heart above a square"
+    glimpses(scenes, seed=0)                 a little of it, "a heart above a square", each with its own negative
     single(1_000, seed=0)                    one plain thing each, anywhere and of any size: a world of six factors
 
 Nothing is read from disk. Some pairs of colour and shape, HELD_OUT, are in no scene of the split "train"; "held_out"
 has one in each scene, and asks whether a model puts together what it knows from elsewhere.
 """
 
+import itertools
 import math
 import numbers
 from dataclasses import dataclass, fields, replace
@@ -33,7 +34,10 @@ from genlab.data.sentences import (
     SHAPES,
     SIZES,
     TEXTURES,
+    Said,
+    Thing,
     article,
+    understand,
 )
 from genlab.data.sentences import vocabulary as vocabulary
 
@@ -306,6 +310,7 @@ CHOICES = {
     "size": tuple(SIZES),
     "field": tuple(FIELDS),
 }
+PARTS = ("shape", "colour", "texture", "size")  # of a thing, in the order in which scenes hold them
 INVERSE = (1, 0, 3, 2)  # of RELATIONS
 
 Words = list[tuple[str, str]]  # each with its kind, "" for those between
@@ -360,11 +365,19 @@ def paraphrases(scenes: Scenes, seed: int | np.random.Generator = 0) -> list[str
     return [_text(_caption(one, rng)) for one in _rows(scenes)]
 
 
-def glimpses(scenes: Scenes, seed: int | np.random.Generator = 0) -> list[str]:
+def glimpses(scenes: Scenes, seed: int | np.random.Generator = 0) -> list[tuple[str, str]]:
     """Of each scene one thing, or the first two, and of them a few words, as somebody searches: "a red star", "a heart
-    above a square". True of it, but of others too: what is not said is open, the texture as well."""
-    rng = np.random.default_rng(seed)
-    return [_text(_glimpse(one, rng)) for one in _rows(scenes)]
+    above a square". True of it, but of others too: what is not said is open, the texture as well. Beside each the same
+    with one word changed, half of the time to that of another thing there, so that it is true of nothing in it."""
+    rng, out = np.random.default_rng(seed), []
+    for one in _rows(scenes):
+        words = _glimpse(one, rng)
+        tries = (
+            _mixed(words, one, rng) if k % 2 else _changed(words, one, rng) for k in range(int(rng.integers(2)), 12)
+        )
+        wrong = next((w for w in tries if w and not _holds(understand(_text(w)), one)), None)
+        out.append((_text(words), _text(wrong or _strange(words, one))))
+    return out
 
 
 def _rows(scenes: Scenes):
@@ -415,6 +428,50 @@ def _glimpse(one: dict, rng: np.random.Generator) -> Words:
     return words + ([(",", ""), *_behind(one, rng)] if _chance(rng, 0.25) else [])
 
 
+def _mixed(words: Words, one: dict, rng: np.random.Generator) -> Words:
+    """The words with one of them that of some thing in the scene."""
+    at = int(rng.choice([k for k, (_, its) in enumerate(words) if its in PARTS]))
+    names = {"shape": SHAPES, "colour": tuple(COLOURS), "texture": TEXTURES, "size": tuple(SIZES)}
+    its = words[at][1]
+    other = one["things"][int(rng.integers(len(one["things"])))][PARTS.index(its)]
+    return _with(words, at, names[its][other])
+
+
+def _strange(words: Words, one: dict) -> Words:
+    """The words with a shape that is not in the scene."""
+    at = next(k for k, (_, its) in enumerate(words) if its == "shape")
+    return _with(words, at, next(s for k, s in enumerate(SHAPES) if k not in [thing[0] for thing in one["things"]]))
+
+
+def _with(words: Words, at: int, new: str) -> Words:
+    changed = [*words[:at], (new, words[at][1]), *words[at + 1 :]]
+    if words[at - 1][0] in ("a", "an"):
+        changed[at - 1] = (article(new), "")
+    return changed
+
+
+def _holds(said: Said, one: dict) -> bool:
+    """Whether it is true of a scene; what is not said is open."""
+    things = one["things"]
+
+    def fits(thing: Thing, k: int) -> bool:
+        shape, colour, texture, size, cell = things[k]
+        there = (SHAPES[shape], list(COLOURS)[colour], TEXTURES[texture], list(SIZES)[size], PLACES[cell])
+        asked = (thing.shape, thing.colour, "" if thing.texture == "plain" else thing.texture, thing.size, thing.place)
+        return all(word in ("", true) for word, true in zip(asked, there, strict=True))
+
+    def lie(i: int, relation: str, j: int) -> bool:
+        return RELATIONS.index(relation) == int(between(*(torch.tensor(things[k][4]) for k in (i, j))))
+
+    if said.field not in ("", list(FIELDS)[one["field"]]):
+        return False
+    return any(
+        all(fits(thing, k) for thing, k in zip(said.things, order, strict=True))
+        and all(lie(order[a], relation, order[b]) for a, relation, b in said.relations)
+        for order in itertools.permutations(range(len(things)), len(said.things))
+    )
+
+
 def _behind(one: dict, rng: np.random.Generator | None) -> Words:
     return [("on", ""), ("a", ""), (list(FIELDS)[one["field"]], "field"), (_word("field", rng), "")]
 
@@ -439,10 +496,7 @@ def _changed(words: Words, one: dict, rng: np.random.Generator, kind: str | None
     else:
         same = next((said for said in OTHER_WORDS.values() if word in said), (word,))
         new = str(rng.choice([other for other in CHOICES[its] if other not in same]))
-    changed = [*words[:at], (new, its), *words[at + 1 :]]
-    if words[at - 1][0] in ("a", "an"):
-        changed[at - 1] = (article(new), "")
-    return changed
+    return _with(words, at, new)
 
 
 def _unsaid(words: Words) -> bool:

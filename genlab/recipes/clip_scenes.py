@@ -27,7 +27,7 @@ def described(some: scenes.Scenes, seed: int) -> Batch:
     pairs = [
         *zip(scenes.captions(full), misplaced(full, seed), strict=True),
         *scenes.contrasts(own, seed),
-        *zip(scenes.glimpses(few, seed), scenes.negatives(few, seed), strict=True),
+        *scenes.glimpses(few, seed),
     ]
     true, wrong = zip(*pairs, strict=True)
     both = tokens([*true, *wrong], CONFIG.words, CONFIG.context)
