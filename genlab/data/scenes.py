@@ -338,8 +338,9 @@ def negatives(scenes: Scenes, seed: int | np.random.Generator = 0, kind: str | N
 
 
 def contrasts(scenes: Scenes, seed: int | np.random.Generator = 0) -> list[tuple[str, str]]:
-    """Paraphrases, each with the same words but one, and so not true: what a model should tell apart by meaning alone,
-    since neither sounds more like a caption than the other. Raises ValueError."""
+    """Paraphrases, each with the same words but one, and so not true (one in 60,000 is, of three things alike): what a
+    model should tell apart by meaning alone, since neither sounds more like a caption than the other. Raises
+    ValueError."""
     rng, out = np.random.default_rng(seed), []
     for one in _rows(scenes):
         words = _caption(one, rng)

@@ -63,7 +63,7 @@ class Frame:
         """The event of a chip: function(name, *inputs) says what it sets, outputs. Of several that are pressed in quick
         succession the last one counts, whichever answers come first."""
 
-        @wraps(function)
+        @wraps(function)  # gradio reads the signature, and hands the request to whom it names it
         def put(name, *values):
             return function(name, *values) if name in self.names else gr.skip()
 
