@@ -25,7 +25,7 @@ from genlab.ui.knobs import Choice, Knobs, Number
 from genlab.ui.media import picture_file
 from genlab.ui.panels import call_text, equation, python_text
 from genlab.ui.runs import Run, Runs
-from genlab.ui.shelf import gpu, seeded
+from genlab.ui.shelf import gpu, infer, seeded, tensor
 
 gr = require("gradio", extra="apps")
 
@@ -63,6 +63,7 @@ def offered() -> bool:
 
 
 BENCH = Bench()
+JUDGES = Bench("genlab.models.vision_language", "OpenCLIP")
 RUNS = Runs()
 
 
@@ -89,6 +90,21 @@ def permitted(source) -> str:
     return name
 
 
+def judge_of(name) -> str:
+    """The name of the model that scores the picture, if this visitor may use it; "" for none. Raises GenlabError."""
+    name, allowed = limits.text(name, 300), limits.allowed_pipelines(limits.CLIPS)
+    if name and allowed is not None and name not in allowed:
+        raise GenlabError(f"This page scores with {', '.join(allowed) or 'no model'}{did_you_mean(name, allowed)}.")
+    return name
+
+
+@gpu(60)
+def clip_score(judge: str, image, prompt: str) -> float:
+    """CLIPScore of a PIL image and its prompt; the judge is on the bench already."""
+    clip, pixels = JUDGES.get(judge).result(), np.asarray(image.convert("RGB"), dtype=np.float32)
+    return float(infer(clip.clip_score, tensor(pixels.transpose(2, 0, 1)[None] / 255).to(clip.device), [prompt])[0])
+
+
 def sides(source: str, values: dict) -> dict[str, int | None]:
     """Height and width in the multiples that the pipeline, on the bench already, can paint; None: as trained."""
     multiple = BENCH.get(source).result().multiple
@@ -111,8 +127,8 @@ def paint(source: str, prompt: str, negative: str, values: dict, previews: bool 
     )
 
 
-def python(source: str, prompt: str, negative: str, values: dict) -> str:
-    """Python that paints what is on the stage."""
+def python(source: str, prompt: str, negative: str, values: dict, judge: str = "") -> str:
+    """Python that paints what is on the stage, and scores it where there is a judge."""
     arguments = {
         "negative": repr(negative),
         "guidance": values["guidance"],
@@ -123,14 +139,23 @@ def python(source: str, prompt: str, negative: str, values: dict) -> str:
         "generator": f"torch.Generator().manual_seed({values['seed']})",
     }
     call = call_text("pipeline.sample", arguments, {"negative": "''", "scheduler": None, "height": None, "width": None})
+    scored = [
+        "",
+        f"clip = OpenCLIP.from_pretrained({judge!r})",
+        "pixels = torch.from_numpy(np.array(image.convert('RGB'))).permute(2, 0, 1)[None] / 255",
+        f"clip.clip_score(pixels, [{prompt!r}])",
+    ]
     return python_text(
+        *["import numpy as np"][: bool(judge)],
         "import torch",
         "",
         "from genlab.models.diffusion.pipeline import Pipeline",
+        *["from genlab.models.vision_language import OpenCLIP"][: bool(judge)],
         "",
         f"pipeline = Pipeline.from_pretrained({source!r})",
         "image = " + call.replace("(\n", f"(\n    {prompt!r},\n", 1),
         'image.save("painting.png")',
+        *(scored if judge else []),
     )
 
 
@@ -173,7 +198,7 @@ def build_tab(app, endpoint: str = "pipeline_sample") -> None:
     RUNS.seconds = limits.limits().seconds
     kinds = knobs()
     with frame() as page:
-        source, prompt, negative, lock, made = _controls(page, kinds)
+        source, prompt, negative, judge, lock, made = _controls(page, kinds)
         with page.stage:
             stage = gr.HTML(WELCOME, css_template=EASEL, apply_default_css=False)
             status = gr.HTML(say(""), apply_default_css=False)
@@ -183,16 +208,17 @@ def build_tab(app, endpoint: str = "pipeline_sample") -> None:
             with gr.Accordion("Python", open=False):
                 code = markdown()
 
-    def run(request: gr.Request, source, prompt, negative, *values):
+    def run(request: gr.Request, source, prompt, negative, judge, *values):
         values = kinds.clean(dict(zip(kinds, values, strict=True)))
         present = RUNS.begin(request.session_hash)
         try:
-            source, prompt, negative = permitted(source), limits.text(prompt), limits.text(negative)
-            for text in _loading(source, present):
+            source, judge = permitted(source), judge_of(judge)
+            prompt, negative = limits.text(prompt), limits.text(negative)
+            for text in _loading(BENCH, source, present):
                 yield {status: say(text)}
             if not present.going:
                 return
-            last = (0, 0)
+            last, image = (0, 0), None
             with closing(paint(source, prompt, negative, values)) as steps:
                 for step, of, image in steps:
                     if not present.going:
@@ -204,9 +230,18 @@ def build_tab(app, endpoint: str = "pipeline_sample") -> None:
                         alt = f"{prompt}: step {step} of {of}, rho {values['guidance']:g}, seed {values['seed']}"
                         shown[stage] = picture(image, alt, final=step == of)
                     yield shown
-            if not present.replaced:
-                text = python(source, prompt, negative, values | sides(source, values))
-                yield {status: say(_ending(present, *last)), told: law(values), code: text}
+            if present.replaced:
+                return
+            text, said = (
+                python(source, prompt, negative, values | sides(source, values), judge),
+                _ending(present, *last),
+            )
+            yield {status: say(said), told: law(values), code: text}
+            if judge and image is not None and present.going:
+                for text in _loading(JUDGES, judge, present):
+                    yield {status: say(f"{said} {text}")}
+                if present.going:
+                    yield {status: say(f"{said} CLIPScore {clip_score(judge, image, prompt):.2f} by {judge}.")}
         except GenlabError as error:
             yield {status: say(str(error), error=True)}
 
@@ -236,7 +271,7 @@ def build_tab(app, endpoint: str = "pipeline_sample") -> None:
     for start in starts:
         start.then(
             run,
-            [source, prompt, negative, *values],
+            [source, prompt, negative, judge, *values],
             [stage, status, told, code],
             show_progress="hidden",
             api_visibility="private",
@@ -273,12 +308,19 @@ def _controls(page: Frame, kinds: Knobs) -> tuple:
             for name in kinds:
                 if name not in made:
                     made[name] = kinds[name].component()
-    return source, prompt, negative, lock, made
+            label, judges = "CLIPScore by, or nothing", limits.allowed_pipelines(limits.CLIPS)
+            if judges is None:
+                judge = gr.Textbox(
+                    label=f"{label} (an open_clip name, a Hub id, a folder)", max_lines=1, max_length=300
+                )
+            else:
+                judge = gr.Dropdown(["", *judges], value="", label=label, visible=bool(judges))
+    return source, prompt, negative, judge, lock, made
 
 
-def _loading(source: str, run: Run) -> Iterator[str]:
-    """What to say until the pipeline is there; the run's time starts when it is. Raises GenlabError."""
-    future = BENCH.get(source)
+def _loading(bench: Bench, source: str, run: Run) -> Iterator[str]:
+    """What to say until a model is there; the run's time starts when it is. Raises GenlabError."""
+    future = bench.get(source)
     run.seconds, patience = float("inf"), run.seconds
     while run.going and not future.done():
         yield f"Fetching and loading {source}: {run.elapsed:.0f} s so far. The first time this can take minutes."
@@ -321,7 +363,7 @@ def pipeline_sample(
     run = RUNS.begin(None)
     try:
         source, prompt, negative = permitted(source), limits.text(prompt), limits.text(negative)
-        for _ in _loading(source, run):
+        for _ in _loading(BENCH, source, run):
             pass
         with closing(paint(source, prompt, negative, values, previews=False)) as steps_taken:
             for at in steps_taken:

@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip("gradio")
 
+import tiny_clip
 from lesson import load, served, slowed, visitor
 
 import genlab
@@ -506,27 +507,7 @@ def test_numbers_stand_out_from_their_colour(visit):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """A small model of open_clip, as it saves them."""
-    open_clip = pytest.importorskip("open_clip", reason="needs genlab[clip]", exc_type=ImportError)
-    import torch
-    from open_clip.push_to_hf_hub import save_config_for_hf
-    from safetensors.torch import save_file
-
-    config = {
-        "embed_dim": 16,
-        "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 8},
-        "text_cfg": {"context_length": 12, "vocab_size": 49408, "width": 8, "heads": 2, "layers": 1},
-    }
-    made = tmp_path_factory.mktemp("clips") / "tiny"
-    made.mkdir()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        net = open_clip.CLIP(**config)
-    open_clip.model.set_model_preprocess_cfg(net, {"mean": None, "std": None})
-    net.visual.image_mean, net.visual.image_std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
-    save_file(net.state_dict(), made / "open_clip_model.safetensors")
-    save_config_for_hf(net, made / "open_clip_config.json", config)
-    return made
+    return tiny_clip.build(tmp_path_factory.mktemp("clips"))
 
 
 def test_a_model_of_open_clip_scores(app, folder):

@@ -1,5 +1,7 @@
 """The pipeline tab, used as visitors use it: in the browser and through the API, at home and among strangers."""
 
+import base64
+import io
 import json
 import os
 import signal
@@ -8,11 +10,17 @@ import sys
 from pathlib import Path
 
 import pytest
+import tiny_clip
 from tiny_pipeline import build
 
 pytest.importorskip("gradio")
 
+import numpy as np
+import torch
+from PIL import Image
+
 import genlab
+from genlab.models.vision_language import OpenCLIP
 from genlab.names import GenlabError
 from genlab.ui import limits
 from genlab.ui.pipeline_tab import EXAMPLE, SCHEDULERS, TRY, Bench, knobs, offered, permitted, python
@@ -203,7 +211,7 @@ def test_strangers_meet_no_tab_and_no_endpoint(tmp_path):
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_a_visitor_paints_stops_and_errs(home, folder, browser):
+def test_a_visitor_paints_scores_stops_and_errs(home, folder, browser, tmp_path):
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     page = context.new_page()
     trouble, elsewhere = [], []
@@ -245,6 +253,22 @@ def test_a_visitor_paints_stops_and_errs(home, folder, browser):
 
     page.get_by_role("button", name="Python").click()
     assert f"from_pretrained('{folder}')" in page.locator(".gl-below:visible code").last.inner_text()
+
+    judge = tiny_clip.build(tmp_path)
+    page.get_by_role("button", name="More").last.click()
+    page.get_by_label("CLIPScore by").fill(str(judge))
+    page.get_by_role("button", name="as usual").click()
+    said("CLIPScore ")
+    with Image.open(io.BytesIO(base64.b64decode(painting.get_attribute("src").split(",", 1)[1]))) as image:
+        pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)[None] / 255
+    score = OpenCLIP.from_pretrained(str(judge)).clip_score(pixels, ["a cat"]).item()
+    assert "25 steps in" in status.inner_text() and f"CLIPScore {score:.2f} by {judge}." in status.inner_text()
+    assert "clip.clip_score(pixels, ['a cat'])" in page.locator(".gl-below:visible code").last.inner_text()
+    page.get_by_label("CLIPScore by").fill("/no/such/judge")
+    page.get_by_role("button", name="no guidance").click()
+    said("no model is called")
+    assert painting.get_attribute("alt").endswith("step 25 of 25, rho 0, seed 42"), "the picture stays"
+    page.get_by_label("CLIPScore by").fill("")
 
     steps = page.get_by_label("number input for Steps")
     steps.fill("200")
