@@ -41,7 +41,7 @@ SHOTS = [  # file, path, size, scheme
     ("latent-space-compare", "latent_space?view=compare", DESK, "light"),
     ("latent-space-traverse", "latent_space?view=traverse", DESK, "light"),
     ("clip-score", "clip_score", DESK, "light"),
-    ("clip-score-dark", "clip_score?say=wrong&n=1&things=3&seed=115", DESK, "dark"),
+    ("clip-score-dark", "clip_score?say=wrong&n=1&things=3&seed=339", DESK, "dark"),
     ("clip-score-phone", "clip_score", PHONE, "light"),
     ("clip-score-nearest", "clip_score?view=nearest", DESK, "light"),
     ("text-to-image", "text_to_image", DESK, "light"),
