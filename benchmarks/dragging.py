@@ -23,7 +23,7 @@ DRAG = """async (seconds) => {
   return (Number(view.dataset.frames) - first) / ((performance.now() - start) / 1000);
 }"""
 MOVE = """async (seconds) => {
-  const map = document.querySelector(".gl-plane-map"), plane = map.closest(".gl-plane");
+  const map = document.querySelector(".gl-plane-map canvas"), plane = map.closest(".gl-plane");
   const { left, top, width, height } = map.getBoundingClientRect();
   const first = Number(plane.dataset.frames), start = performance.now();
   while (performance.now() - start < 1000 * seconds) {
