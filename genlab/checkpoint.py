@@ -101,12 +101,14 @@ class Checkpoints:
         for file in reversed(self.files()):
             try:
                 metadata, tensors = _read(file)
+                if not {"step", "seconds"} <= metadata.keys():
+                    raise ValueError("it is no checkpoint of genlab")
                 step, seconds = int(metadata["step"]), float(metadata["seconds"])
                 # an older genlab's checkpoint does not say what it was run with, nor its sum
                 before = json.loads(metadata.get("legs", '[{"from_step": 0, "set": null}]'))
                 if "sum" in metadata and metadata["sum"] != _sum(tensors):
                     raise ValueError("its numbers are not those that were written")
-            except (SafetensorError, KeyError, ValueError) as error:
+            except (SafetensorError, ValueError) as error:
                 damaged.append(f"{file.name} is damaged ({error})")
                 continue
             for note in damaged:

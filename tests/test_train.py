@@ -760,9 +760,14 @@ def test_checkpoints_hold_no_pickle(whole):
 
 
 def test_a_strangers_file_is_no_checkpoint(tmp_path):
-    save_file({"model/x": torch.zeros(1)}, tmp_path / "checkpoint-000000001.safetensors")
-    with pytest.raises(TrainError, match="does not fit this recipe"):
-        train(mlp(), run_dir=tmp_path, resume=True, quiet=True)
+    for told, words in (
+        (None, "is damaged .it is no checkpoint of genlab"),
+        ({"step": "abc", "seconds": "0"}, "is damaged .invalid literal"),
+        ({"step": "1", "seconds": "0"}, "does not fit this recipe"),
+    ):
+        save_file({"model/x": torch.zeros(1)}, tmp_path / "checkpoint-000000001.safetensors", metadata=told)
+        with pytest.raises(TrainError, match=words):
+            train(mlp(), run_dir=tmp_path, resume=True, quiet=True)
 
 
 # -- fitted in one piece ----------------------------------------------------------------------------------------------

@@ -783,7 +783,7 @@ def test_the_python_panel_finds_what_the_search_found(app, changes):
 
 
 def test_what_the_page_says_of_searching_is_true(app):
-    """A whole caption is found, and of a short text the colour and the size more often than the shape."""
+    """A whole caption is found, and by a few words what they say."""
     pictures, captions = app.hay(app.CLIP, "train")
     f = app.seen(app.CLIP, list(pictures), ui.Run())
     whole, short = app.told(
@@ -792,7 +792,7 @@ def test_what_the_page_says_of_searching_is_true(app):
     assert captions[(f @ whole).argmax()] == "a small green circle at the top, on a blue field"
     first = [captions[i] for i in app.order(f @ short, 12)]
     counts = {word: sum(word in caption for caption in first) for word in ("red", "large", "star")}
-    assert counts["red"] >= 10 and counts["large"] > 2 * counts["star"], counts
+    assert min(counts.values()) >= 8, counts
 
 
 def test_a_drawing_goes_through_the_link_and_a_file_does_not(app):
