@@ -251,7 +251,8 @@ def _reproduce(name: str, record: dict, recipe) -> str:
     what that wrote."""
     training = record["training"] or {}
     train = training.get("command") or (f"genlab train {_module(name)}" if recipe else "")
-    *earlier, train = _stages(name, [*(training.get("earlier") or ()), train])
+    before = training.get("earlier") if isinstance(training.get("earlier"), list) else []
+    *earlier, train = _stages(name, [*map(str, before), train])
     these = (record.get("measured") or {}).get("command") or f"genlab evaluate {quote(name)}"
     own = f"genlab evaluate {quote(f'runs/{name}/model')}"
     commands = [train, these]
