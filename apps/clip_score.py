@@ -78,8 +78,7 @@ NOTICE = """
   often, each row says. What still slips through is mostly one word about one of three things.
 - clip-mnist is the same network for digits: the classes are words, and the best sentence is the answer.
 - Nearest searches pictures by a text: a whole caption ("a small green circle at the top, on a blue field") or a few
-  words ("a red star"). It can, for in training a quarter of the texts said little; before they did, "a red star" found
-  red things of any shape.
+  words ("a red star"). It can, for in training a quarter of the texts said little.
 - What matters: parts of the picture are covered, one after the other, by the picture's most common colour. Orange (+)
   lowers the score when covered, blue (−) raises it. It shows what the score hangs on, not what the network "sees".
 """
