@@ -7,11 +7,9 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from concurrent.futures import wait
 from difflib import get_close_matches
 from functools import lru_cache
 from html import escape
-from importlib.util import find_spec
 from pathlib import Path
 
 import gradio as gr
@@ -101,32 +99,11 @@ OWN = "(texts) => glTyped('.gl-own textarea', texts) ? 'own' : { __type__: 'upda
 FOLLOW = "(spoken, say, texts) => (say === 'own' ? texts : spoken.slice(spoken.indexOf(' ') + 1))"
 BLANK = ui.sketched(np.full((SIDE[CLIP], SIDE[CLIP], 3), WORDS.FIELDS["white"], np.uint8))
 SHELF = ui.Shelf(*MODELS)
-BENCH = ui.Bench("genlab.models.vision_language", "OpenCLIP")
+JUDGES = ui.Judges(SHELF, *MODELS)
 ARRIVAL = Path(__file__).parent / "pictures" / "clip_score.json"  # written by `python -m scripts.arrival clip_score`
 
 
 # -- what was asked ----------------------------------------------------------------------------------------------------
-
-
-def permitted(model) -> str:
-    """The model's name if this visitor may use it: ours always; others' at home, or where the page's owner names them.
-    Raises GenlabError."""
-    if not isinstance(model, str | None):
-        raise GenlabError(f"A model is called by its name, as {CLIP!r}, not by a {type(model).__name__}.")
-    name, allowed = limits.text(model, 300) or CLIP, limits.allowed_pipelines(limits.CLIPS)
-    if name not in MODELS and allowed is not None and name not in allowed:
-        raise GenlabError(f"This page scores with {', '.join([*MODELS, *allowed])}, not with {name!r}.")
-    if name not in MODELS and "/" not in name and not Path(name).expanduser().is_dir() and not find_spec("open_clip"):
-        raise GenlabError(
-            f"{name!r} does not come with genlab: {' and '.join(MODELS)} do. If it is one of open_clip's, "
-            "this page needs that library: pip install 'genlab[clip]'."
-        )
-    return name
-
-
-def loaded(name: str):
-    """The model, if need be after a wait. Raises GenlabError."""
-    return SHELF[name] if name in MODELS else BENCH.get(name).result()
 
 
 def plural(word: str) -> str:
@@ -328,7 +305,7 @@ def named(picture: np.ndarray) -> str:
 @ui.gpu(int(SECONDS))
 def look(name: str, pictures: list[np.ndarray]) -> np.ndarray:
     """f(x) / |f(x)| of square pictures, uint8 (s, s, 3), of any sizes."""
-    clip, config = loaded(name), getattr(loaded(name), "config", None)
+    clip, config = JUDGES[name], getattr(JUDGES[name], "config", None)
     side = config.image_size if config else max(map(len, pictures))
     x = np.stack([ui.resized(picture, side) for picture in pictures]).transpose(0, 3, 1, 2).astype(np.float32) / 255
     if name == MNIST:  # ink is white on black: of a dark digit on light paper the negative is looked at
@@ -340,7 +317,7 @@ def look(name: str, pictures: list[np.ndarray]) -> np.ndarray:
 @ui.gpu(int(SECONDS))
 def read(name: str, texts: list[str], templates: list[str]) -> np.ndarray:
     """g(y) / |g(y)|, of several templates the mean of their features, at length 1 again."""
-    return ui.infer(loaded(name).classifier, texts, templates)
+    return ui.infer(JUDGES[name].classifier, texts, templates)
 
 
 def seen(name: str, pictures: list[np.ndarray], run: ui.Run) -> np.ndarray:
@@ -377,7 +354,7 @@ def drops(name: str, picture: np.ndarray, text: str, templates: list[str], run: 
 
 def unread(name: str, texts: list[str]) -> list[str]:
     """For each text what of it the model cannot read, in words; "" where it reads all, or says nothing about it."""
-    clip = loaded(name)
+    clip = JUDGES[name]
     if not hasattr(clip, "unknown"):
         return [""] * len(texts)
     found, words = [], clip.config.words
@@ -404,22 +381,11 @@ def rates() -> dict[str, tuple[float, int]]:
 # -- the two views: each yields what its part of the stage shows next --------------------------------------------------
 
 
-def waiting(name: str, run: ui.Run) -> Iterator[str]:
-    """What to say until the model is there; the run's time starts when it is. Raises GenlabError, Ended."""
-    if name in MODELS:
-        if not SHELF.ready(name):
-            yield "Loading the model, a few seconds the first time."
-            SHELF[name]
-        return
-    future = BENCH.get(name)
-    patience, run.seconds = run.seconds, float("inf")
-    while run.going and not future.done():
-        yield f"Fetching and loading {name}: {run.elapsed:.0f} s so far. The first time this can take minutes."
-        wait([future], timeout=0.5)
-    if not future.done():
+def loading(name: str, run: ui.Run) -> Iterator[str]:
+    """What to say until the model is there. Raises GenlabError, Ended."""
+    yield from JUDGES.waiting(name, run)
+    if not run.going:
         raise Ended
-    future.result()
-    run.seconds = run.elapsed + patience
 
 
 def notes(texts: list[str], strange: list[str], found: list[tuple], cells: np.ndarray) -> list[dict]:
@@ -440,10 +406,10 @@ def notes(texts: list[str], strange: list[str], found: list[tuple], cells: np.nd
 
 def stage(asked: dict, run: ui.Run) -> Iterator[dict]:
     """The matrix, then what in the picture the chosen number hangs on. Raises GenlabError, Ended."""
-    knobs, name, uploads = asked["knobs"], permitted(asked["model"]), asked["uploads"]
+    knobs, name, uploads = asked["knobs"], JUDGES.permitted(asked["model"]), asked["uploads"]
     texts, found = written(knobs, asked["texts"], name)
     templates = templates_of(asked["templates"])
-    for text in waiting(name, run):
+    for text in loading(name, run):
         yield ui.Matrix.message(text, wait=True)
     some, pictures = shown(knobs, name)
     captions = world(name).captions(some)
@@ -468,7 +434,7 @@ def stage(asked: dict, run: ui.Run) -> Iterator[dict]:
     row, column = asked["cell"] or home
     column = min(column, len(columns) - 1)
     cell = (int(cells[:, column].argmax()) if row == BEST else min(row, len(texts) - 1), column)
-    temperature = float(loaded(name).temperature)
+    temperature = float(JUDGES[name].temperature)
     whole = ui.Matrix.whole(
         cells,
         notes(texts, unread(name, texts), found, cells),
@@ -518,11 +484,11 @@ def order(similar: np.ndarray, n: int) -> list[int]:
 def search(asked: dict, run: ui.Run) -> Iterator[str | dict]:
     """Sentences while one waits; then the nearest scenes of a text, and of one of them the nearest captions: the html,
     and for the equation the chosen picture in words, the text and their cosine. Raises GenlabError, Ended."""
-    name, knobs = permitted(asked["model"]), asked["knobs"]
+    name, knobs = JUDGES.permitted(asked["model"]), asked["knobs"]
     (text,) = lines(asked["query"], 1, "text") or [""]
     if not text:
         raise GenlabError("Write what to look for.")
-    for said in waiting(name, run):
+    for said in loading(name, run):
         yield say(said)
     pictures, captions = hay(name, knobs["split"])
     every = list(dict.fromkeys(captions))
@@ -552,7 +518,7 @@ def search(asked: dict, run: ui.Run) -> Iterator[str | dict]:
 
 def pair_of(found: dict, model: str) -> dict:
     """What `law_of` says of a search's chosen picture."""
-    tau = float(loaded(permitted(model)).temperature)
+    tau = float(JUDGES[JUDGES.permitted(model)].temperature)
     return {"picture": found["picture"], "text": found["text"], "value": found["cosine"], "tau": tau, "learned": tau}
 
 
@@ -632,7 +598,7 @@ def page_texts(asked: dict) -> str:
     GenlabError."""
     if asked["knobs"]["say"] == "own" or not asked["knobs"]["n"]:
         return ""
-    return "\n".join(written(asked["knobs"], "", permitted(asked["model"]))[0])
+    return "\n".join(written(asked["knobs"], "", JUDGES.permitted(asked["model"]))[0])
 
 
 def speech(texts: str) -> str:
@@ -776,7 +742,6 @@ def arrival() -> tuple[dict, np.ndarray]:
 def controls(frame: ui.Frame, texts: str) -> dict:
     """The controls column; the components by name, and as "scoring" those that the search has no use for."""
     made = {}
-    allowed = limits.allowed_pipelines(limits.CLIPS)
     with frame.controls:
         with gr.Column(elem_classes="gl-plain") as what, frame.group("What"):
             made["n"] = KNOBS["n"].component()
@@ -797,12 +762,7 @@ def controls(frame: ui.Frame, texts: str) -> dict:
             made["templates"] = gr.Textbox(
                 PLAIN, label="Templates (one a line, {} is the text; several are averaged)", lines=1, max_lines=4
             )
-            made["model"] = gr.Dropdown(
-                [*MODELS, *(allowed or [])],
-                value=CLIP,
-                label="Model" + (" (or an open_clip name, a Hub id, a folder)" if allowed is None else ""),
-                allow_custom_value=True,
-            )
+            made["model"] = JUDGES.component("Model")
         with gr.Column(elem_classes="gl-plain") as seed, frame.group("Seed"), gr.Row(elem_classes="gl-seed"):
             made["seed"] = KNOBS["seed"].component(show_label=False, container=False, min_width=96)
         frame.buttons("New pictures")
@@ -1166,8 +1126,8 @@ def sheet(pictures: np.ndarray) -> gr.FileData:
 
 def model_of(model, run: ui.Run) -> str:
     """The name of a model that is loaded. Raises GenlabError, Ended."""
-    name = permitted(model)
-    for _ in waiting(name, run):
+    name = JUDGES.permitted(model)
+    for _ in loading(name, run):
         pass
     return name
 
@@ -1228,7 +1188,7 @@ def clip_zero_shot(
             raise GenlabError("Each class can be there once: two of these are alike.")
         forms = templates_of(sent(templates, TEMPLATES, "template")) if templates else [PLAIN]
         name = model_of(model, run)
-        tau = tau_of(temperature) or float(loaded(name).temperature)
+        tau = tau_of(temperature) or float(JUDGES[name].temperature)
         cosines = (seen(name, [picture], run) @ told(name, names, forms, run).T)[0].astype(float)
         odds = np.exp((cosines - cosines.max()) / tau)
         odds = odds / odds.sum()

@@ -4,7 +4,7 @@ import json
 import re
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
@@ -38,10 +38,11 @@ KNOBS = ui.Knobs(
     high=ui.Number("Up to t / T (guidance acts)", 1.0, 0, 1, 0.05),
     rescale=ui.Number("Rescale (brings the spread of the noise back)", 0.0, 0, 1, 0.05),
     strength=ui.Number("Strength (noise put on the sketch)", 0.7, 0.1, 1, 0.05),
+    judge=ui.Text("CLIPScore by", CLIP, 300),
 )
 WATCH, SWEEP, SKETCH = VIEWS = ("watch", "sweep", "sketch")
 READY, BEGUN, WHOLE = "ready", "begun", "whole"  # of a film: it came with the page, runs or was left, or is done
-TRY = {  # the lesson in order; a knob that is not named goes back to its default, but sentence, seed and number stay
+TRY = {  # the lesson in order; what is not named goes back to its default, but sentence, seed, number and judge stay
     "no guidance": {"guidance": 0.0},
     "too much": {"guidance": 8.0},
     "one word changed": {"prompt": PROMPT.replace("left of", "right of")},
@@ -59,7 +60,7 @@ NOTICE = """
   more words come true; much more of it, and pictures of one sentence become alike and harsh.
 - ◇ marks a colour and a shape never shown together in training. Both are known from elsewhere: is the pair?
 - Two judges: CLIPScore says in one number how well picture and sentence fit; the reader, which never saw a sentence,
-  says what is where.
+  says what is where. CLIPs differ in what they see: name another one under More.
 - An unknown word is drawn as if it were some word or none: the text tower has one vector for all it cannot read.
 """
 PANELS = ("zₜ, decoded: what the sampler holds", "x̂: the picture the network sees in it")
@@ -67,9 +68,11 @@ RHOS, COLUMNS = (0.0, 1.0, 2.0, 4.0, 8.0), 8
 KINDS = ("shape", "colour", "texture", "size", "place", "relation", "field", "count", "everything")
 SIDE = 64
 LIVE = 0.04  # seconds between two pictures: 25 a second are enough for the eye
+SLOW = 1.0  # the same where a judge of others looks at each: it may be large
 SECONDS = 60.0  # of a run, by the clock on the wall
 RUNS = ui.Runs(SECONDS)
 SHELF = ui.Shelf(LDM, CLIP, READER, fast=(LDM,))
+JUDGES = ui.Judges(SHELF, CLIP)
 ARRIVAL = Path(__file__).parent / "pictures" / "text_to_image.json"  # by `python -m scripts.arrival text_to_image`
 
 
@@ -86,6 +89,12 @@ BLOBS = blobs()
 
 
 # -- sentences ---------------------------------------------------------------------------------------------------------
+
+
+def cleaned(sent: Mapping) -> dict:
+    """The knobs that somebody sent; where nobody is named as judge, ours is meant."""
+    knobs = KNOBS.clean(sent)
+    return knobs | {"judge": knobs["judge"] or CLIP}
 
 
 def checked(prompt) -> str:
@@ -217,24 +226,25 @@ def latents(knobs: dict, n: int, sketch: str) -> Iterator:
 @ui.gpu(int(SECONDS))
 def walk(rows: list[dict], n: int, sketch: str = "", pace: float = 0.0, both: bool = True) -> Iterator[Frame | None]:
     """The states of several runs abreast, one for each set of knobs, on one accelerator. A step is decoded and judged
-    if `pace` seconds went by since the last one that was, else it is None; the last step always is. both: z_t too."""
-    ldm, clip, reader = SHELF[LDM], SHELF[CLIP], SHELF[READER]
+    if `pace` seconds went by since the last one that was, else it is None; the last step always is. both: z_t too.
+    Who judges is loaded already."""
+    ldm, clip, reader = SHELF[LDM], JUDGES[rows[0]["judge"]], SHELF[READER]
     told = ui.infer(clip.encode_text, [knobs["prompt"] for knobs in rows])
     kept = ui.sketch(sketch)
-    decoded = float("-inf")
+    looked = float("-inf")
     for step, states in enumerate(zip(*(latents(knobs, n, sketch) for knobs in rows), strict=True), 1):
-        if step < rows[0]["steps"] and time.monotonic() - decoded < pace:
+        if step < rows[0]["steps"] and time.monotonic() - looked < pace:
             yield None
             continue
-        decoded = time.monotonic()
         z = [viz.to_numpy(state.x_0) for state in states] + [viz.to_numpy(state.x_t) for state in states if both]
         x = ui.infer(ldm.decode, ui.tensor(np.concatenate(z)).to(ldm.device)).astype(np.float32)
         if kept and not kept[1].all():
             x[..., kept[1]] = kept[0][kept[1]].T / 255
-        x_0 = ui.tensor(x[: len(rows) * n]).to(clip.device)
-        features = ui.infer(clip.encode_image, x_0).reshape(len(rows), n, -1)
-        things, field = reader.read(x_0)
+        x_0 = ui.tensor(x[: len(rows) * n])
+        features = ui.infer(clip.encode_image, x_0.to(clip.device)).reshape(len(rows), n, -1)
+        things, field = reader.read(x_0.to(reader.device))
         shaped = viz.to_uint8(x).reshape(-1, n, SIDE, SIDE, 3)
+        looked = time.monotonic()
         yield Frame(
             t=states[0].t,
             z_t=shaped[len(rows) :],
@@ -305,13 +315,14 @@ def expected(prompt: str, n: int) -> list[dict]:
     return captions({"scores": n * [0.0], "words": n * [words], "right": right})
 
 
-def summary(found: dict, prompt: str) -> str:
+def summary(found: dict, knobs: dict) -> str:
     """A verdict in a few words; of a sentence with words that nobody knows it says that it is no verdict on those."""
-    n, known, asked = len(found["scores"]), not WORLD.unknown(prompt), ""
+    n, known, asked = len(found["scores"]), not WORLD.unknown(knobs["prompt"]), ""
+    judge = "" if knobs["judge"] == CLIP else f" by {knobs['judge']}"
     if found["whole"] is not None:
         how, what = ("all as asked", "said") if known else ("as far as it was understood", "understood")
         asked = f"{found['whole']} of {n} {how}, {100 * found['share']:.0f} % of what was {what} right, "
-    return f"{asked}CLIPScore {np.mean(found['scores']):.2f}"
+    return f"{asked}CLIPScore {np.mean(found['scores']):.2f}{judge}"
 
 
 def settings(knobs: dict) -> str:
@@ -358,9 +369,10 @@ def ending(run: ui.Run, done: int, of: int, text: str) -> str:
     return how.get(run.ended, "") + text
 
 
-def pace(run: ui.Run) -> float:
+def pace(run: ui.Run, knobs: dict) -> float:
     """Of what nobody watches each step is kept."""
-    return LIVE if run.seconds < float("inf") else 0.0
+    live = LIVE if knobs["judge"] == CLIP else SLOW
+    return live if run.seconds < float("inf") else 0.0
 
 
 def watch(knobs: dict, run: ui.Run, sketch: str, view: str = WATCH) -> Iterator[tuple[dict, dict | None]]:
@@ -370,7 +382,7 @@ def watch(knobs: dict, run: ui.Run, sketch: str, view: str = WATCH) -> Iterator[
     about = {"panels": PANELS, "columns": columns, "score": "right", "room": expected(knobs["prompt"], n)}
     film = film_of(view, knobs, sketch if view == SKETCH else "", **about)
     found = None
-    for done, frame in enumerate(walk([knobs], n, sketch, pace(run)), 1):
+    for done, frame in enumerate(walk([knobs], n, sketch, pace(run, knobs)), 1):
         if frame:
             found = verdict(frame, 0, knobs["prompt"])
             film.add(frame.t, frame.z_t[0], frame.x_0[0], captions=captions(found), score=found["share"], at=done - 1)
@@ -383,7 +395,7 @@ def watch(knobs: dict, run: ui.Run, sketch: str, view: str = WATCH) -> Iterator[
     found |= {"first": ui.sketched(frame.x_0[0, 0]) if frame else None, "rho": knobs["guidance"]}
     what = "sketch" if view == SKETCH else "sentence"
     strange = f" {unread(knobs['prompt'])}".rstrip()
-    verdict_in_words = summary(found, knobs["prompt"])
+    verdict_in_words = summary(found, knobs)
     text = f"{verdict_in_words}. {done} {knobs['sampler']} steps{run.took}.{strange}"
     if view == SKETCH and not ui.shortened(sketch):
         text += " The link cannot hold this sketch: it has too many colours."
@@ -399,7 +411,7 @@ def sweep(knobs: dict, run: ui.Run, sketch: str) -> Iterator[tuple[dict, dict | 
     title = "The same noise in each column; ✗: words not as asked (point at a picture: its score and what is seen)"
     film = film_of(SWEEP, knobs, panels=[title], columns=COLUMNS, rows=[f"rho {r:g}" for r in RHOS], score="right")
     found = None
-    for done, frame in enumerate(walk(rows, COLUMNS, pace=pace(run), both=False), 1):
+    for done, frame in enumerate(walk(rows, COLUMNS, pace=pace(run, knobs), both=False), 1):
         if frame:
             found = [verdict(frame, row, knobs["prompt"]) for row in range(len(rows))]
             wrong = [sum(right is False for _, right in words) for row in found for words in row["words"]]
@@ -412,7 +424,7 @@ def sweep(knobs: dict, run: ui.Run, sketch: str) -> Iterator[tuple[dict, dict | 
             yield film.live(progress(run, done, of), link(SWEEP, knobs)), None
     if run.replaced or not found:
         return
-    notes = [summary(row, knobs["prompt"]) for row in found]
+    notes = [summary(row, knobs) for row in found]
     rates = "; ".join(f"rho {rho:g}: {said}" for rho, said in zip(RHOS, notes, strict=True))
     alt = f"Pictures of {knobs['prompt']!r} from the same noise. {rates}."
     text = f"{len(RHOS)} x {COLUMNS} pictures, {done} {knobs['sampler']} steps{run.took}."
@@ -494,6 +506,11 @@ def python(view: str, knobs: dict, sketch: str) -> str:
     defaults = {"negative_prompts": "''", "steps": 30, "sampler": "'ddim'", "eta": 0.0, "interval": (0.0, 1.0)}
     call = ui.call_text("ldm.sample", arguments, defaults | {"rescale": 0.0})
     lines = ["import genlab", "import torch", "", f'ldm = genlab.from_pretrained("{LDM}", dtype=genlab.fast_dtype())']
+    clip, theirs = f'clip = genlab.from_pretrained("{CLIP}")', knobs["judge"] != CLIP
+    if theirs:
+        lines[2:2] = ["", "from genlab.models.vision_language import OpenCLIP"]
+        clip = f"clip = OpenCLIP.from_pretrained({knobs['judge']!r})"
+    said = f"{arguments['n']} * [{knobs['prompt']!r}]"
     if drawn is not None and (packed := ui.shortened(sketch)):
         lines = [
             "import base64",
@@ -516,8 +533,9 @@ def python(view: str, knobs: dict, sketch: str) -> str:
         ]
     if view == SWEEP:
         body = (f"    {line}" for line in f"images[rho] = {call}".splitlines())
-        return ui.python_text(*lines, "images = {}", f"for rho in {RHOS}:", *body)
-    return ui.python_text(*lines, f"images = {call}")
+        scores = f"scores = {{rho: clip.clip_score(images[rho].float(), {said}) for rho in images}}"
+        return ui.python_text(*lines, "images = {}", f"for rho in {RHOS}:", *body, "", clip, scores)
+    return ui.python_text(*lines, f"images = {call}", "", clip, f"scores = clip.clip_score(images.float(), {said})")
 
 
 def card() -> dict[tuple[str, str], list[tuple[float, float]]]:
@@ -628,8 +646,9 @@ def controls(frame: ui.Frame) -> dict:
             made["n"] = KNOBS["n"].component()
             made["sampler"] = KNOBS["sampler"].component(elem_classes="gl-chipset")
             for name in KNOBS:
-                if name not in made and name != "strength":
+                if name not in made and name not in ("strength", "judge"):
                     made[name] = KNOBS[name].component()
+            made["judge"] = JUDGES.component(KNOBS["judge"].label)
     return made
 
 
@@ -708,7 +727,7 @@ def lesson(app: gr.Blocks) -> None:
     def restore(request: gr.Request):
         """The state that the link asks for."""
         query = dict(request.query_params)
-        values = KNOBS.clean(query)
+        values = cleaned(query)
         at = query.get("view") if query.get("view") in VIEWS else WATCH
         sketch = ui.lengthened(query.get("sketch")) or BLOBS
         return *values.values(), chips(values["prompt"]), note(values["prompt"]), sketch, at, gr.Tabs(selected=at)
@@ -724,7 +743,7 @@ def lesson(app: gr.Blocks) -> None:
 
     def refresh(request: gr.Request, view, sketch, points, showing, *values):
         """Run the view that is open, unless its film shows just that, or is about to."""
-        values = KNOBS.clean(dict(zip(KNOBS, values, strict=True)))
+        values = cleaned(dict(zip(KNOBS, values, strict=True)))
         if view not in VIEWS or RUNS.going(request.session_hash, (view, values, sketch)):
             return
         if showing.get(view) in ([values, sketch, READY], [values, sketch, WHOLE]):
@@ -738,14 +757,21 @@ def lesson(app: gr.Blocks) -> None:
         """Run the view that is open, and stream it to its film."""
         if view not in VIEWS:
             return
-        values, stage = KNOBS.clean(dict(zip(KNOBS, values, strict=True))), films[view]
+        values, stage = cleaned(dict(zip(KNOBS, values, strict=True))), films[view]
         sketch = sketch if ui.sketch(sketch) else ""  # whatever a stranger sends
         present = RUNS.begin(request.session_hash, (view, values, sketch))
         yield {on_stage: showing | {view: [values, sketch, BEGUN]}}
         try:
             checked(values["prompt"]), checked_negative(values["negative"])
+            judge = JUDGES.permitted(values["judge"])
             if not SHELF.ready(READER):
                 yield {stage: ui.Film.message("Loading the models, a few seconds the first time.", wait=True)}
+            for text in JUDGES.waiting(judge, present):
+                yield {stage: ui.Film.message(text, wait=True)}
+            if present.ended == "stopped":
+                yield {stage: ui.Film.message("Stopped.")}
+            if present.ended:
+                return
             for i, (shown, found) in enumerate(VIEW[view](values, present, sketch)):
                 yield {stage: shown}
                 if i == 0 and "message" not in shown:  # from here on the page is about this run
@@ -785,13 +811,14 @@ def lesson(app: gr.Blocks) -> None:
         prompt = KNOBS["prompt"].clean(prompt)
         return chips(prompt), note(prompt)
 
-    def suggestion(name, prompt, seed, n, request: gr.Request):
+    def suggestion(name, prompt, seed, n, judge, request: gr.Request):
         moved(request)
         try:
             prompt = checked(prompt)
         except GenlabError:  # nothing can be drawn of it: the lesson begins anew
             prompt = PROMPT
-        values = KNOBS.clean(KNOBS.defaults() | {"prompt": prompt, "seed": seed, "n": n} | TRY[name])
+        kept = {"prompt": prompt, "seed": seed, "n": n, "judge": judge}
+        values = cleaned(KNOBS.defaults() | kept | TRY[name])
         return *values.values(), chips(values["prompt"]), note(values["prompt"])
 
     def sent(file, request: gr.Request):
@@ -812,7 +839,7 @@ def lesson(app: gr.Blocks) -> None:
 
     quick = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     sliders = [made[name].release for name, knob in KNOBS.items() if isinstance(knob, ui.Number) and not knob.box]
-    entered = [made["prompt"].submit, made["negative"].submit, made["sampler"].input, pad.input]
+    entered = [made["prompt"].submit, made["negative"].submit, made["sampler"].input, made["judge"].input, pad.input]
     starts = [
         (refresh, gr.on([*sliders, *entered], moved, **quick)),
         (refresh, made["chips"].input(pressed, made["chips"], [made["prompt"], made["note"]], **quick)),
@@ -824,7 +851,7 @@ def lesson(app: gr.Blocks) -> None:
                 fresh, [made["seed"], made["lock"], made["prompt"], view, on_stage], made["seed"], **quick
             ),
         ),
-        (run, frame.suggested(suggestion, [made["prompt"], made["seed"], made["n"]], [*knobs, *heard])),
+        (run, frame.suggested(suggestion, [made[name] for name in ("prompt", "seed", "n", "judge")], [*knobs, *heard])),
     ]
     state = [view, pad, runs_so_far, on_stage, *knobs]
     shown = [*films.values(), runs_so_far, on_stage, first_picture, law, rates, code]
@@ -867,13 +894,17 @@ def finished(run: ui.Run, knobs: dict, n: int, sketch: str = "") -> tuple[np.nda
     return frame.x_0[0], found | done
 
 
-def asked(sent: dict) -> dict:
-    """The knobs that somebody sent, or gradio's error with the sentence that says what is wrong."""
+def asked(sent: dict, run: ui.Run) -> dict:
+    """The knobs that somebody sent, and who judges is loaded; or gradio's error with the sentence that says what is
+    wrong."""
     try:
         texts = {"prompt": checked(sent["prompt"]), "negative": checked_negative(sent.get("negative_prompt"))}
+        texts["judge"] = JUDGES.permitted(sent["judge"])
+        for _ in JUDGES.waiting(texts["judge"], run):
+            pass
     except GenlabError as error:
         raise gr.Error(str(error), print_exception=False) from error
-    return KNOBS.clean(sent | texts)
+    return cleaned(sent | texts)
 
 
 def answer(pictures: np.ndarray, columns: int, knobs: dict, found: dict) -> tuple[dict, dict]:
@@ -894,6 +925,7 @@ def text_to_image(
     low: float = 0.0,
     high: float = 1.0,
     rescale: float = 0.0,
+    judge: str = "clip-scenes",
 ) -> tuple[gr.FileData, dict]:
     """Draw a sentence about coloured shapes with latent diffusion: a PNG of the pictures, 64 x 64 each and shown twice
     as large; for each its CLIPScore and what a network reads in it, ✗ before what is not as asked.
@@ -910,14 +942,22 @@ def text_to_image(
         low: guidance acts from this share of the noise levels, 0 to 1
         high: guidance acts up to this share, 0 to 1
         rescale: 0 (off) to 1, brings the spread of the guided noise back to that of the conditional one
+        judge: whose CLIPScore: "clip-scenes", or at home any CLIP by its open_clip name, Hub id or folder
     """
-    knobs = asked(locals())
-    pictures, found = finished(ui.Run(SECONDS), knobs, knobs["n"])
+    run = ui.Run(SECONDS)
+    knobs = asked(locals(), run)
+    pictures, found = finished(run, knobs, knobs["n"])
     return answer(pictures, 4, knobs, found)
 
 
 def text_to_image_sweep(
-    prompt: str, steps: int = 30, seed: int = 7, n: int = 4, negative_prompt: str = "", sampler: str = "ddim"
+    prompt: str,
+    steps: int = 30,
+    seed: int = 7,
+    n: int = 4,
+    negative_prompt: str = "",
+    sampler: str = "ddim",
+    judge: str = "clip-scenes",
 ) -> tuple[gr.FileData, dict]:
     """Draw a sentence from the same noises at rho 0, 1, 2, 4 and 8: a PNG with a row for each rho, and for each row
     CLIPScores and what a network reads in the pictures.
@@ -929,9 +969,10 @@ def text_to_image_sweep(
         n: how many in a row, 1 to 8
         negative_prompt: what to keep away from
         sampler: "ddim", "ddpm", "dpm++" or "unipc"
+        judge: whose CLIPScore: "clip-scenes", or at home any CLIP by its open_clip name, Hub id or folder
     """
-    knobs = asked(locals())
     run = ui.Run(SECONDS)  # one for all rows: what a call may cost is bounded
+    knobs = asked(locals(), run)
     pictures, found = zip(*(finished(run, knobs | {"guidance": rho}, knobs["n"]) for rho in RHOS), strict=True)
     rows = [{"guidance": rho, **row} for rho, row in zip(RHOS, found, strict=True)]
     return answer(np.concatenate(pictures), knobs["n"], knobs, {"rows": rows})
@@ -947,6 +988,7 @@ def image_to_image(
     n: int = 4,
     negative_prompt: str = "",
     keep: list[list[float]] | None = None,
+    judge: str = "clip-scenes",
 ) -> tuple[gr.FileData, dict]:
     """Draw a sentence from a picture: noised part of the way and drawn anew, or kept where you say and painted anew
     elsewhere. A PNG of the pictures, their CLIPScores, and what a network reads in them.
@@ -961,14 +1003,16 @@ def image_to_image(
         n: how many, 1 to 8
         negative_prompt: what to keep away from
         keep: 64 rows of 64 numbers: what is above 0.5 stays as it is, the rest is painted anew
+        judge: whose CLIPScore: "clip-scenes", or at home any CLIP by its open_clip name, Hub id or folder
     """
-    knobs = asked(locals())
+    run = ui.Run(SECONDS)
+    knobs = asked(locals(), run)
     try:
         picture = ui.resized(ui.sent_picture(image, "the image", SIDE), SIDE)
         there = None if keep is None else mask_of(keep)
     except GenlabError as error:
         raise gr.Error(str(error), print_exception=False) from error
-    pictures, found = finished(ui.Run(SECONDS), knobs, knobs["n"], ui.sketched(picture, there))
+    pictures, found = finished(run, knobs, knobs["n"], ui.sketched(picture, there))
     return answer(pictures, 4, knobs, found)
 
 

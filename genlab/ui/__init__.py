@@ -8,6 +8,7 @@ from genlab.ui.bench import Bench
 from genlab.ui.figure import LARGEST, Figure, bones, figure, read_keypoints
 from genlab.ui.film import STOPPING, Film, film
 from genlab.ui.frame import Frame, frame, markdown, page
+from genlab.ui.judges import Judges
 from genlab.ui.knobs import Choice, Knobs, Number, Switch, Text
 from genlab.ui.matrix import Matrix, matrix
 from genlab.ui.media import arrays_file, mesh_file, picture_file, read_picture, resized, sent_picture
@@ -31,6 +32,7 @@ __all__ = [
     "Figure",
     "Film",
     "Frame",
+    "Judges",
     "Knobs",
     "Matrix",
     "Number",

@@ -1,8 +1,12 @@
 """The bench: where a model of others is while it is used, loaded when somebody asks for it."""
 
 import threading
-from concurrent.futures import Future
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, wait
 from importlib import import_module
+
+from genlab.ui.runs import Run
 
 
 class Bench:
@@ -23,6 +27,18 @@ class Bench:
                 self._source, self._future = source, Future()
                 threading.Thread(target=self._load, args=(source, self._future), daemon=True).start()
             return self._future
+
+    def waiting(self, source: str, run: Run) -> Iterator[str]:
+        """What to say until the model is there, or the run has ended; the run's time starts when it is. Raises
+        GenlabError."""
+        future = self.get(source)
+        run.seconds, patience = float("inf"), run.seconds
+        while run.going and not future.done():
+            yield f"Fetching and loading {source}: {run.elapsed:.0f} s so far. The first time this can take minutes."
+            wait([future], timeout=0.5)
+        if future.done():
+            future.result()
+            run.started, run.seconds = time.monotonic(), patience
 
     def _load(self, source: str, future: Future) -> None:
         with self._loading:

@@ -9,9 +9,7 @@ At home any Hub id or folder may be named. Strangers choose among GENLAB_PIPELIN
 
 import base64
 import io
-import time
 from collections.abc import Iterator
-from concurrent.futures import wait
 from contextlib import closing
 from html import escape
 
@@ -21,6 +19,7 @@ from genlab.names import GenlabError, did_you_mean, require
 from genlab.ui import limits
 from genlab.ui.bench import Bench
 from genlab.ui.frame import Frame, frame, markdown
+from genlab.ui.judges import Judges
 from genlab.ui.knobs import Choice, Knobs, Number
 from genlab.ui.media import picture_file
 from genlab.ui.panels import call_text, equation, python_text
@@ -63,7 +62,7 @@ def offered() -> bool:
 
 
 BENCH = Bench()
-JUDGES = Bench("genlab.models.vision_language", "OpenCLIP")
+JUDGES = Judges()
 RUNS = Runs()
 
 
@@ -90,18 +89,10 @@ def permitted(source) -> str:
     return name
 
 
-def judge_of(name) -> str:
-    """The name of the model that scores the picture, if this visitor may use it; "" for none. Raises GenlabError."""
-    name, allowed = limits.text(name, 300), limits.allowed_pipelines(limits.CLIPS)
-    if name and allowed is not None and name not in allowed:
-        raise GenlabError(f"This page scores with {', '.join(allowed) or 'no model'}{did_you_mean(name, allowed)}.")
-    return name
-
-
 @gpu(60)
 def clip_score(judge: str, image, prompt: str) -> float:
     """CLIPScore of a PIL image and its prompt; the judge is on the bench already."""
-    clip, pixels = JUDGES.get(judge).result(), np.asarray(image.convert("RGB"), dtype=np.float32)
+    clip, pixels = JUDGES[judge], np.asarray(image.convert("RGB"), dtype=np.float32)
     return float(infer(clip.clip_score, tensor(pixels.transpose(2, 0, 1)[None] / 255).to(clip.device), [prompt])[0])
 
 
@@ -212,9 +203,9 @@ def build_tab(app, endpoint: str = "pipeline_sample") -> None:
         values = kinds.clean(dict(zip(kinds, values, strict=True)))
         present = RUNS.begin(request.session_hash)
         try:
-            source, judge = permitted(source), judge_of(judge)
+            source, judge = permitted(source), JUDGES.permitted(judge)
             prompt, negative = limits.text(prompt), limits.text(negative)
-            for text in _loading(BENCH, source, present):
+            for text in BENCH.waiting(source, present):
                 yield {status: say(text)}
             if not present.going:
                 return
@@ -238,7 +229,7 @@ def build_tab(app, endpoint: str = "pipeline_sample") -> None:
             )
             yield {status: say(said), told: law(values), code: text}
             if judge and image is not None and present.going:
-                for text in _loading(JUDGES, judge, present):
+                for text in JUDGES.waiting(judge, present):
                     yield {status: say(f"{said} {text}")}
                 if present.going:
                     yield {status: say(f"{said} CLIPScore {clip_score(judge, image, prompt):.2f} by {judge}.")}
@@ -318,18 +309,6 @@ def _controls(page: Frame, kinds: Knobs) -> tuple:
     return source, prompt, negative, judge, lock, made
 
 
-def _loading(bench: Bench, source: str, run: Run) -> Iterator[str]:
-    """What to say until a model is there; the run's time starts when it is. Raises GenlabError."""
-    future = bench.get(source)
-    run.seconds, patience = float("inf"), run.seconds
-    while run.going and not future.done():
-        yield f"Fetching and loading {source}: {run.elapsed:.0f} s so far. The first time this can take minutes."
-        wait([future], timeout=0.5)
-    if future.done():
-        future.result()
-        run.started, run.seconds = time.monotonic(), patience
-
-
 def _ending(run: Run, step: int, of: int) -> str:
     how = {"stopped": f"Stopped after {step} of {of} steps", "time": f"Out of time after {step} of {of} steps"}
     return f"{how.get(run.ended, f'{of} steps')} in {run.elapsed:.1f} s."
@@ -363,7 +342,7 @@ def pipeline_sample(
     run = RUNS.begin(None)
     try:
         source, prompt, negative = permitted(source), limits.text(prompt), limits.text(negative)
-        for _ in _loading(BENCH, source, run):
+        for _ in BENCH.waiting(source, run):
             pass
         with closing(paint(source, prompt, negative, values, previews=False)) as steps_taken:
             for at in steps_taken:

@@ -540,18 +540,18 @@ def test_a_model_of_open_clip_scores_on_the_page_and_a_wrong_name_is_told(visit,
 
 
 def test_strangers_use_our_models_and_those_the_owner_names(app, monkeypatch):
-    assert app.permitted(" clip-scenes ") == app.permitted(None) == "clip-scenes"
+    assert app.JUDGES.permitted(" clip-scenes ") == app.JUDGES.permitted(None) == "clip-scenes"
     monkeypatch.setenv("GENLAB_PUBLIC", "0")
-    assert app.permitted("/some/folder") == "/some/folder"
+    assert app.JUDGES.permitted("/some/folder") == "/some/folder"
     monkeypatch.setenv("GENLAB_PUBLIC", "1")
     for name in ("/etc", "user/clip", "ViT-B-32/openai", "../x"):
         with pytest.raises(GenlabError, match="This page scores with clip-scenes, clip-mnist, not with"):
-            app.permitted(name)
+            app.JUDGES.permitted(name)
     monkeypatch.setenv("GENLAB_CLIPS", "user/clip")
-    assert app.permitted("user/clip") == "user/clip" and app.permitted("clip-scenes") == "clip-scenes"
+    assert app.JUDGES.permitted("user/clip") == "user/clip" and app.JUDGES.permitted("clip-scenes") == "clip-scenes"
     monkeypatch.setenv("GENLAB_CLIPS", "/etc")
     with pytest.raises(GenlabError, match="GENLAB_CLIPS lists Hub ids"):
-        app.permitted("user/clip")
+        app.JUDGES.permitted("user/clip")
 
 
 # -- through the API ---------------------------------------------------------------------------------------------------

@@ -10,9 +10,11 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("gradio")
 
+import tiny_clip
 from lesson import again, finished, load, served, shown, slowed, visitor
 
 from genlab import GenlabError, ui, viz
@@ -135,8 +137,10 @@ def test_a_verdict_counts_and_marks(app):
     frame = frame_of(app, one)
     found = app.verdict(frame, 0, caption)
     assert found["share"] == 1 and found["whole"] == 2
-    assert app.summary(found, caption).startswith("2 of 2 all as asked, 100 %")
-    assert "2 of 2 as far as it was understood" in app.summary(found, f"no zebra but {caption}"), "it claims no more"
+    assert app.summary(found, {"prompt": caption, "judge": "clip-scenes"}).startswith("2 of 2 all as asked, 100 %")
+    assert "2 of 2 as far as it was understood" in app.summary(
+        found, {"prompt": f"no zebra but {caption}", "judge": "clip-scenes"}
+    ), "it claims no more"
     assert "✗" not in app.reading(found["words"][0])
     (wrong,) = scenes.negatives(one, 0, "field")
     found = app.verdict(frame, 0, wrong)
@@ -205,12 +209,13 @@ def test_the_python_panel_draws_what_is_on_the_stage(app, view, changes, sketch)
     code = re.fullmatch(r"```python\n(.*)\n```", app.python(view, knobs, drawing), flags=re.S)[1]
     namespace = {}
     exec(code, namespace)
-    images = namespace["images"]
+    images, scores = namespace["images"], namespace["scores"]
     if view == "sweep":
-        images, knobs = images[4.0], knobs | {"guidance": 4.0}
-    stage, _ = app.finished(ui.Run(), knobs, len(images), drawing if view == "sketch" else "")
+        images, scores, knobs = images[4.0], scores[4.0], knobs | {"guidance": 4.0}
+    stage, found = app.finished(ui.Run(), knobs, len(images), drawing if view == "sketch" else "")
     close = np.abs(stage.astype(int) - viz.to_uint8(images.float()))
     assert np.percentile(close, 99) <= 3, "up to the rounding of batches of another size"
+    assert np.allclose(found["scores"], scores, atol=0.02)
     if sketch:
         assert np.array_equal(stage[:, :, :32], np.stack([picture[:, :32]] * 2)), "what was not rubbed out stays"
 
@@ -306,6 +311,55 @@ def test_a_stranger_may_send_any_number(app):
     sent = {"guidance": "a lot", "steps": -1, "seed": 2**80, "n": float("nan"), "sampler": "euler", "low": 2}
     _, found = app.text_to_image("a red circle", **sent | {"n": -5}, high=-2, eta=[], rescale=None)
     assert app.KNOBS.clean(found["knobs"]) == found["knobs"] and len(found["scores"]) == 1
+
+
+# -- judges of others --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> str:
+    return str(tiny_clip.build(tmp_path_factory.mktemp("clips")))
+
+
+def test_a_model_of_open_clip_judges(app, folder):
+    from genlab.models.vision_language import OpenCLIP
+
+    _, ours = app.text_to_image("a red star", steps=5, n=2)
+    _, theirs = app.text_to_image("a red star", steps=5, n=2, judge=folder)
+    assert theirs["read"] == ours["read"] and theirs["knobs"]["judge"] == folder
+    pictures, _ = app.finished(ui.Run(), app.KNOBS.clean(theirs["knobs"]), 2)
+    x = torch.from_numpy(pictures.transpose(0, 3, 1, 2) / np.float32(255))
+    assert np.allclose(theirs["scores"], OpenCLIP.from_pretrained(folder).clip_score(x, 2 * ["a red star"]), atol=2e-3)
+
+
+def test_strangers_are_judged_by_ours_and_those_the_owner_names(app, folder, monkeypatch):
+    import gradio as gr
+
+    monkeypatch.setenv("GENLAB_PUBLIC", "1")
+    for judge in (folder, "/etc", "user/clip", 7):
+        with pytest.raises(gr.Error, match="scores with clip-scenes, not with|called by its name"):
+            app.text_to_image("a red star", steps=5, n=1, judge=judge)
+    assert app.text_to_image("a red star", steps=5, n=1, judge="")[1]["knobs"]["judge"] == "clip-scenes"
+
+
+@pytest.mark.browser
+def test_the_page_says_who_judges_and_lives_on_without(visit, folder):
+    page = visit(SMALL)
+    finished(page)
+    assert " by " not in status_of(page).inner_text()
+    page.get_by_role("button", name="More").first.click()
+    box = page.get_by_label(re.compile(r"^CLIPScore by \(")).first
+    box.fill(folder)
+    again(page, lambda: box.press("Enter"))
+    assert f"by {folder}." in status_of(page).inner_text() and "judge=" in page.url
+    page.get_by_role("button", name="Python").first.click()
+    assert f"OpenCLIP.from_pretrained('{folder}')" in page.locator(".gl-below:visible code").last.inner_text()
+    box.fill("/no/such/judge")
+    box.press("Enter")
+    page.locator(".gl-error:visible", has_text="no model is called '/no/such/judge'").wait_for()
+    box.fill("clip-scenes")
+    again(page, lambda: box.press("Enter"))
+    assert " by " not in status_of(page).inner_text() and "judge=" not in page.url
 
 
 def test_a_run_has_its_time(app):

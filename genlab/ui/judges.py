@@ -1,0 +1,64 @@
+"""The CLIPs that a page scores with: ours by name; others' at home, or where the page's owner names them."""
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+from genlab.names import GenlabError, require
+from genlab.ui import limits
+from genlab.ui.bench import Bench
+from genlab.ui.runs import Run
+from genlab.ui.shelf import Shelf
+
+gr = require("gradio", extra="apps")
+
+
+class Judges:
+    """`judges = Judges(shelf, "clip-scenes")`; `name = judges.permitted("ViT-B-32/openai")`; once
+    `judges.waiting(name, run)` is through and the run is still going, `judges[name]` is the model.
+
+    ours: names on the shelf; the first is meant where none is given. Without any, no name means no judge."""
+
+    def __init__(self, shelf: Shelf | None = None, *ours: str):
+        self.ours, self._shelf = ours, shelf
+        self._bench = Bench("genlab.models.vision_language", "OpenCLIP")
+
+    def permitted(self, name) -> str:
+        """The model's name if this visitor may use it. Raises GenlabError."""
+        if not isinstance(name, str | None):
+            raise GenlabError(f"A model is called by its name, as 'ViT-B-32/openai', not by a {type(name).__name__}.")
+        name, allowed = limits.text(name, 300) or (self.ours or ("",))[0], limits.allowed_pipelines(limits.CLIPS)
+        if name in self.ours or not name:
+            return name
+        if allowed is not None and name not in allowed:
+            raise GenlabError(
+                f"This page scores with {', '.join([*self.ours, *allowed]) or 'no model'}, not with {name!r}."
+            )
+        if "/" not in name and not Path(name).expanduser().is_dir() and not find_spec("open_clip"):
+            raise GenlabError(
+                f"{name!r} is none of {', '.join(self.ours) or 'the models here'}. If it is one of open_clip's, this "
+                "page needs that library: pip install 'genlab[clip]'."
+            )
+        return name
+
+    def __getitem__(self, name: str):
+        """The model, if need be after a wait. Raises GenlabError."""
+        return self._shelf[name] if name in self.ours else self._bench.get(name).result()
+
+    def waiting(self, name: str, run: Run) -> Iterator[str]:
+        """What to say until the model is there; the run's time starts when it is. Raises GenlabError."""
+        if name not in self.ours:
+            yield from self._bench.waiting(name, run)
+        elif not self._shelf.ready(name):
+            yield "Loading the model, a few seconds the first time."
+            self._shelf[name]
+
+    def component(self, label: str) -> "gr.Dropdown":
+        """Where a visitor chooses among ours and the owner's, and at home writes any name."""
+        allowed = limits.allowed_pipelines(limits.CLIPS)
+        return gr.Dropdown(
+            [*self.ours, *(allowed or [])],
+            value=self.ours[0],
+            label=label + (" (or an open_clip name, a Hub id, a folder)" if allowed is None else ""),
+            allow_custom_value=True,
+        )
