@@ -22,6 +22,7 @@ NAMES = (
     "clip",
     "disentangle",
     "latent",
+    "towers",
 )
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
@@ -29,7 +30,7 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*NAMES, []], help="which; all if none is named")
-    parser.add_argument("--seconds", type=float, default=300, help="training time of each side (unet, latent)")
+    parser.add_argument("--seconds", type=float, default=300, help="training time of each side (unet, latent, towers)")
     parser.add_argument("--repeats", type=int, default=5, help="pairs of timed runs")
     options = parser.parse_args()
     sections = dict(_kept())
