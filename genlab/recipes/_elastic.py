@@ -37,7 +37,7 @@ MORE = 0.25  # kappa gives a tenth of the volume up; so much more, at most, of w
 Solid = tuple[Float[Tensor, "n 3"], Int[Tensor, "m 4"]]  # nodes and tetrahedra
 
 
-def tetrahedra(vertices: Float[Tensor, "V 3"], faces: Int[Tensor, "F 3"], edge: float = 0.043) -> Solid:
+def tetrahedra(vertices: Float[Tensor, "V 3"], faces: Int[Tensor, "F 3"], edge: float) -> Solid:
     """Tetrahedra that fill a watertight surface to 5 mm, edges of about this length, metres; half a minute for a body.
     Finer ones cost more and buckle more."""
     size = float((vertices.amax(0) - vertices.amin(0)).norm())
@@ -132,10 +132,10 @@ class Flesh:
         faces: Int[Tensor, "F 3"],
         weights: Float[Tensor, "V J"],
         parents: tuple[int, ...],
-        solid: Solid | None = None,
+        solid: Solid,
     ):
         self.faces = faces.numpy()
-        self.x, self.tets = (part.numpy() for part in solid or tetrahedra(vertices, faces))
+        self.x, self.tets = (part.numpy() for part in solid)
         self.vertices, self.weights, self.parents = vertices.double().numpy(), weights.double().numpy(), parents
         skin = boundary(self.tets)
         self.outer = np.unique(skin)

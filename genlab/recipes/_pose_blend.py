@@ -1,14 +1,15 @@
 """SMPL's pose blend shapes: what each joint's rotation adds to the skin at rest so that, skinned, it looks like flesh.
 
-    v = B_v (T_v + sum_k (R_k - I) P_vk) + t_v,    minimise  sum_m w_m |v - target|^2 + sum_k doubt_vk |P_vk|^2
+    v = B_v (T_v + sum_k (R_k - I) P_vk) + t_v,    minimise  sum_m w_mv |v - target|^2 + sum_k doubt_vk |P_vk|^2
 
 B_v and t_v are the vertex's mean transform, as skinning blends it. Where each vertex listens to a few joints near it
 the shapes are small and can be read: those are chosen one by one, by how much of the residual each explains. Doubt
 grows with the distance: hips and spine bend together in most poses, but a hip that turns alone must not move the ribs.
-w_m is first 1, then more for those people and poses that the shapes made worst, and all is fitted again.
+w_mv is first 1, then more in those people and poses in which the shapes made this vertex worse, and all is fitted
+again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -23,55 +24,99 @@ RIDGE = 0.0005  # mean square of R - I, entry by entry, below which what a joint
 NEAR = 0.25  # metres from a joint to a vertex; beyond, doubt grows with the eighth power
 SWEEPS = 8  # of the descent below: more change nothing
 SOUND = 2.5  # radians; where one joint turns further than this the capture is at fault
-AGAIN = 1  # fits after the first
-WORSE = 6.0  # mm: a sample in which one vertex is so much further off than by plain skinning counts twice in the next
+AGAIN = 3  # fits after the first
+WORSE = 6.0  # mm: where a vertex is so much further off than by plain skinning, it counts twice in the next fit
 
 
-def pose_blend_shapes(
-    rest: Float[Tensor, "M V 3"],
-    R: Float[Tensor, "M J 3 3"],
-    joints: Float[Tensor, "M J 3"],
-    targets: Float[Tensor, "M V 3"],
+Samples = tuple[Tensor, Tensor, Tensor, Tensor]  # rest (M, V, 3), R (M, J, 3, 3), joints (M, J, 3), targets (M, V, 3)
+
+
+def bending_joints(
+    samples: Samples,
     weights: Float[Tensor, "V J"],
     parents: tuple[int, ...],
     bending: int = 4,
     ridge: float = RIDGE,
-    counts: Float[Tensor, " M"] | None = None,
-) -> tuple[Float[Tensor, "V 3 K 9"], Int[Tensor, "V K"]]:
-    """P, and which joints bend each vertex, 0 for joint 1: the root bends none. counts: w, whose mean is 1.
+) -> Int[Tensor, "V K"]:
+    """Which joints bend each vertex, 0 for joint 1: the root bends none. Chosen one by one: the next is the one with
+    which z^T C^-1 z, over the joints so far, is largest."""
+    f = _turns(samples[1])
+    Gram, Z, doubt, allowed = f.T @ f, _explained(samples, weights, parents), *_doubt(samples, weights, parents, ridge)
+    nine = torch.arange(9)
+    bends = torch.zeros(len(allowed), 0, dtype=torch.long)
+    for _ in range(bending):
+        score = (allowed.to(Z) - 1).scatter(1, bends, -2.0)  # those far away only where no other is left
+        for joint in range(allowed.shape[1]):
+            rows = (score[:, joint] == 0).nonzero()[:, 0]
+            among = torch.cat([bends[rows], torch.full((len(rows), 1), joint)], dim=1)
+            index = (9 * among[..., None] + nine).flatten(1)
+            own = doubt[rows].gather(1, among).repeat_interleave(9, dim=1)
+            z = Z[index, rows[:, None]]  # (v, 9 (k + 1), 3)
+            C = Gram[index[:, :, None], index[:, None, :]] + torch.diag_embed(own)
+            score[rows, joint] = (z * torch.linalg.solve(C, z)).sum((1, 2))
+        bends = torch.cat([bends, score.argmax(dim=1, keepdim=True)], dim=1)
+    return bends.to(torch.uint8)
 
-    Vertices share the Gram matrix of the rotations, but B_v weighs each one's residual r otherwise. As no singular
-    value of a mean of rotations is above 1, C_v bounds the vertex's own Hessian, and these steps descend:
+
+def pose_blend_shapes(
+    samples: Samples,
+    weights: Float[Tensor, "V J"],
+    parents: tuple[int, ...],
+    bends: Int[Tensor, "V K"],
+    ridge: float = RIDGE,
+    counts: Float[Tensor, "M V"] | None = None,
+) -> Float[Tensor, "V 3 K 9"]:
+    """P. counts: w, whose mean over the samples is 1.
+
+    B_v weighs the residual r of each sample otherwise. As no singular value of a mean of rotations is above 1, C_v
+    bounds the vertex's own Hessian, and these steps descend:
 
         P_v <- P_v + C_v^-1 (sum w f B_v^T r - doubt_v P_v),  C_v = sum w f f^T + doubt_v,  f = R - I,  r = target - v
     """
-    f = _turns(R)
-    w = torch.ones(len(f)).to(f) if counts is None else counts
-    A = from_rest(*forward_kinematics(R, joints, parents), joints)
+    f = _turns(samples[1])
+    index = (9 * bends.long()[..., None] + torch.arange(9)).flatten(1)  # (V, 9 K)
+    own = _doubt(samples, weights, parents, ridge)[0].gather(1, bends.long()).repeat_interleave(9, dim=1)
+    C = torch.diag_embed(own)
+    for some in torch.arange(len(C)).split(64):
+        its = f[:, index[some]].transpose(0, 1)  # (v, M, 9 K)
+        C[some] += (its if counts is None else its * counts[:, some].T[..., None]).transpose(1, 2) @ its
+    factor = torch.linalg.cholesky(C)
+    P, place = f.new_zeros(f.shape[1], len(weights), 3), index.T[..., None].expand(-1, -1, 3)
+    for _ in range(SWEEPS):
+        slope = _explained(samples, weights, parents, P, counts).gather(0, place)
+        slope -= own.T[..., None] * P.gather(0, place)
+        P.scatter_add_(0, place, torch.cholesky_solve(slope.transpose(0, 1), factor).transpose(0, 1))
+    return P.gather(0, place).permute(1, 2, 0).unflatten(2, (-1, 9))
 
-    def explained(P: Float[Tensor, "F V 3"] | None) -> Float[Tensor, "F V 3"]:
-        """sum w f B^T r, a few samples after the other."""
-        total = f.new_zeros(f.shape[1], 3 * len(weights))
-        for some in torch.arange(len(f)).split(8):
-            v = rest[some] if P is None else rest[some] + (f[some] @ P.flatten(1)).unflatten(1, (-1, 3))
-            r = targets[some] - linear_blend_skinning(v, A[some], weights)
-            B = torch.einsum("vj,bjrc->bvrc", weights, A[some, ..., :3])
-            total += (w[some, None] * f[some]).T @ torch.einsum("bvrc,bvr->bvc", B, r).flatten(1)
-        return total.unflatten(1, (-1, 3))
 
+def _explained(
+    samples: Samples,
+    weights: Float[Tensor, "V J"],
+    parents: tuple[int, ...],
+    P: Float[Tensor, "F V 3"] | None = None,
+    counts: Float[Tensor, "M V"] | None = None,
+) -> Float[Tensor, "F V 3"]:
+    """sum w f B^T r, a few samples after the other."""
+    rest, R, joints, targets = samples
+    f, A = _turns(R), from_rest(*forward_kinematics(R, joints, parents), joints)
+    total = f.new_zeros(f.shape[1], 3 * len(weights))
+    for some in torch.arange(len(f)).split(8):
+        v = rest[some] if P is None else rest[some] + (f[some] @ P.flatten(1)).unflatten(1, (-1, 3))
+        r = targets[some] - linear_blend_skinning(v, A[some], weights)
+        B = torch.einsum("vj,bjrc->bvrc", weights, A[some, ..., :3])
+        r = r if counts is None else counts[some, :, None] * r
+        total += f[some].T @ torch.einsum("bvrc,bvr->bvc", B, r).flatten(1)
+    return total.unflatten(1, (-1, 3))
+
+
+def _doubt(
+    samples: Samples, weights: Float[Tensor, "V J"], parents: tuple[int, ...], ridge: float
+) -> tuple[Float[Tensor, "V K"], Bool[Tensor, "V K"]]:
+    """doubt_vk for all joints below the root, and which of them a vertex may listen to."""
+    rest, _, joints, _ = samples
     allowed = nearby(weights, parents)
     doubt = 1 + ((rest.mean(0)[:, None] - joints.mean(0)[1:]).norm(dim=-1) / NEAR) ** 8
-    doubt = len(f) * torch.where(allowed, ridge * doubt, 1e6)
-    Gram, Z = (w[:, None] * f).T @ f, explained(None)
-    bends = _choose(Gram, Z, doubt, allowed, bending)
-    index = (9 * bends[..., None] + torch.arange(9)).flatten(1)  # (V, 9 K)
-    own = doubt.gather(1, bends).repeat_interleave(9, dim=1)
-    factor = torch.linalg.cholesky(Gram[index[:, :, None], index[:, None, :]] + torch.diag_embed(own))
-    P, place = torch.zeros_like(Z), index.T[..., None].expand(-1, -1, 3)
-    for sweep in range(SWEEPS):
-        slope = (explained(P) if sweep else Z).gather(0, place) - own.T[..., None] * P.gather(0, place)
-        P.scatter_add_(0, place, torch.cholesky_solve(slope.transpose(0, 1), factor).transpose(0, 1))
-    return P.gather(0, place).permute(1, 2, 0).unflatten(2, (-1, 9)), bends.to(torch.uint8)
+    return len(rest) * torch.where(allowed, ridge * doubt, 1e6), allowed
 
 
 def _turns(R: Float[Tensor, "M J 3 3"]) -> Float[Tensor, "M F"]:
@@ -87,31 +132,6 @@ def nearby(weights: Float[Tensor, "V J"], parents: tuple[int, ...]) -> Bool[Tens
         if parent >= 0:
             steps[joint, parent] = steps[parent, joint] = 1
     return ((weights > 0.01).float() @ steps @ steps > 0)[:, 1:]
-
-
-def _choose(
-    Gram: Float[Tensor, "F F"],
-    Z: Float[Tensor, "F V 3"],
-    doubt: Float[Tensor, "V J"],
-    allowed: Bool[Tensor, "V J"],
-    bending: int,
-) -> Int[Tensor, "V K"]:
-    """The joints of each vertex, greedily: the next is the one with which z^T C^-1 z, over the joints so far, is
-    largest."""
-    nine = torch.arange(9)
-    bends = torch.zeros(len(allowed), 0, dtype=torch.long)
-    for _ in range(bending):
-        score = (allowed.to(Z) - 1).scatter(1, bends, -2.0)  # those far away only where no other is left
-        for joint in range(allowed.shape[1]):
-            rows = (score[:, joint] == 0).nonzero()[:, 0]
-            among = torch.cat([bends[rows], torch.full((len(rows), 1), joint)], dim=1)
-            index = (9 * among[..., None] + nine).flatten(1)
-            own = doubt[rows].gather(1, among).repeat_interleave(9, dim=1)
-            z = Z[index, rows[:, None]]  # (v, 9 (k + 1), 3)
-            C = Gram[index[:, :, None], index[:, None, :]] + torch.diag_embed(own)
-            score[rows, joint] = (z * torch.linalg.solve(C, z)).sum((1, 2))
-        bends = torch.cat([bends, score.argmax(dim=1, keepdim=True)], dim=1)
-    return bends
 
 
 def blended(
@@ -134,32 +154,30 @@ def blended(
 
 # -- from bodies and poses to the shapes, and how good they are --------------------------------------------------------
 
-Samples = tuple[Tensor, Tensor, Tensor, Tensor]  # rest (M, V, 3), R (M, J, 3, 3), joints (M, J, 3), targets (M, V, 3)
-
 
 def learn(
     vertices: Float[Tensor, "n V 3"],
     joints: Float[Tensor, "n J 3"],
-    faces: Int[Tensor, "F 3"],
     weights: Float[Tensor, "V J"],
     parents: tuple[int, ...],
     poses: Float[Tensor, "N J 3"],
     *,
     poses_each: int = 12,
     bending: int = 4,
-    flesh: _elastic.Flesh | None = None,
+    fleshes: Sequence[_elastic.Flesh],
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Float[Tensor, "V 3 K 9"], Int[Tensor, "V K"]]:
-    """Pose blend shapes from bodies, each in some poses of its own (axis-angle), two seconds or so for each."""
+    """Pose blend shapes from bodies, each in some poses of its own (axis-angle), and bent in the next of some solids,
+    so that no fold of one of them is learned; a second or so for each pose."""
     poses = poses[poses[:, 1:].norm(dim=-1).amax(dim=1) < SOUND]
     pairs = [(body, (body * poses_each + k) % len(poses)) for body in range(len(vertices)) for k in range(poses_each)]
-    samples = with_mirror(solve(vertices, joints, faces, weights, parents, poses, pairs, flesh, progress), weights)
-    counts = torch.ones(len(samples[0]))
-    for fit in range(1 + AGAIN):
-        P, bends = pose_blend_shapes(*samples, weights, parents, bending, counts=counts)
-        if fit < AGAIN:
-            counts = counts * (1 + (excess(samples, weights, parents, P, bends) / WORSE).clamp(min=0) ** 2)
-            counts = counts / counts.mean()
+    samples = with_mirror(solve(vertices, joints, weights, parents, poses, pairs, fleshes, progress), weights)
+    bends = bending_joints(samples, weights, parents, bending)
+    P, counts = pose_blend_shapes(samples, weights, parents, bends), torch.ones(samples[0].shape[:2])
+    for _ in range(AGAIN):
+        counts *= 1 + (excess(samples, weights, parents, P, bends) / WORSE).clamp(min=0) ** 2
+        counts /= counts.mean(dim=0)
+        P = pose_blend_shapes(samples, weights, parents, bends, counts=counts)
     return P, bends
 
 
@@ -169,13 +187,13 @@ def excess(
     parents: tuple[int, ...],
     posedirs: Float[Tensor, "V 3 K 9"],
     bends: Int[Tensor, "V K"],
-) -> Float[Tensor, " M"]:
-    """How much further the worst vertex of each sample is from the flesh than by plain skinning, mm."""
-    worst = []
+) -> Float[Tensor, "M V"]:
+    """How much further each vertex is from the flesh than by plain skinning, mm."""
+    further = []
     for *some, target in zip(*(part.split(16) for part in samples), strict=True):
         bent, plain = (blended(*some, weights, parents, *how) for how in ((posedirs, bends), ()))
-        worst.append(((bent - target).norm(dim=-1) - (plain - target).norm(dim=-1)).amax(dim=1))
-    return 1000 * torch.cat(worst)
+        further.append((bent - target).norm(dim=-1) - (plain - target).norm(dim=-1))
+    return 1000 * torch.cat(further)
 
 
 def apart(betas: Float[Tensor, "n B"], count: int) -> list[int]:
@@ -187,16 +205,16 @@ def apart(betas: Float[Tensor, "n B"], count: int) -> list[int]:
     return chosen
 
 
-def solve(vertices, joints, faces, weights, parents, poses, pairs, flesh=None, progress=None) -> Samples:
-    """Where the flesh goes, for pairs (body, pose) of which those of one body follow each other. flesh: by default that
-    of the mean body."""
-    flesh = flesh or _elastic.Flesh(vertices.mean(0), faces, weights, parents)
+def solve(vertices, joints, weights, parents, poses, pairs, fleshes, progress=None) -> Samples:
+    """Where the flesh goes, for pairs (body, pose) of which those of one body follow each other; each body is bent in
+    one of the solids, turn by turn."""
     body, pose = torch.tensor(pairs).T
     rest, joints, R = vertices[body], joints[body], axis_angle_to_matrix(poses[pose])
     A = from_rest(*forward_kinematics(R, joints, parents), joints)
     targets = torch.empty_like(rest)
     for i in range(len(pairs)):
         if i == 0 or body[i] != body[i - 1]:
+            flesh = fleshes[int(body[i]) % len(fleshes)]
             own = flesh.of(rest[i], joints[i])  # takes as long as a pose
         targets[i] = own.posed(A[i])
         if progress:

@@ -26,11 +26,7 @@ PEOPLE = 2_000  # bodies to learn from; 10 directions are as good from 1,000
 TAUGHT = 22  # twice so many of them teach how flesh bends, in 12 poses each
 UNSEEN = 200  # bodies to measure on, of another seed
 BENT, POSES = 5, 20  # of those, how many are bent, and in how many poses each
-EDGES = (
-    0.041,
-    0.043,
-    0.045,
-)  # metres: folds of one solid differ by 5 to 9 mm from those of another, so three are asked
+EDGES = (0.041, 0.042, 0.043, 0.044, 0.045)  # metres; folds of one solid differ by 5 mm from another's: five are asked
 # key of _pose_blend.compare, name, unit, what is good, settings, headline, note
 BENDING = (
     ("volume_percent", "volume_change", "%", "", {}, True, "mean change from the rest pose; spread: over people"),
@@ -45,7 +41,7 @@ BENDING = (
         {},
         True,
         "by how much the pose blend shapes lower the root mean square distance of vertices from the elastic target, "
-        "which is the mean of three solids, cut into other tetrahedra",
+        "which is the mean of five solids, cut into other tetrahedra",
     ),
     ("residual_mm", "residual", "mm", "lower", {}, False, "root mean square distance from the elastic target"),
     ("residual_skinning_mm", "residual", "mm", "lower", {"pose blend": "off"}, False, ""),
@@ -61,12 +57,13 @@ def fit(recipe: Recipe) -> SMPL:
     template, shapedirs, betas = shape_directions(vertices, recipe.config.betas)
     regressor = joint_regressor(joints, vertices, rig.weights, PARENTS)
     poses = mocap.poses(mocap.training()["train"], use="training", apart=0.35, rest=regressor @ template)
-    skin, bending = (rig.faces, rig.weights, PARENTS), recipe.config.bending
+    skin = rig.weights, PARENTS
     # who is bent: half are as people are, half as unlike as they get, since one P serves every girth
     usual = torch.randperm(PEOPLE, generator=torch.Generator().manual_seed(recipe.seed))[:TAUGHT].tolist()
     bodies = [*_pose_blend.apart(betas, TAUGHT), *usual]
-    how = {"flesh": _elastic.Flesh(template, *skin), "progress": _told("flesh")}
-    posedirs, bends = _pose_blend.learn(vertices[bodies], joints[bodies], *skin, poses, bending=bending, **how)
+    how = {"bending": recipe.config.bending, "progress": _told("flesh")}
+    solids = fleshes(template, rig.faces, *skin)
+    posedirs, bends = _pose_blend.learn(vertices[bodies], joints[bodies], *skin, poses, fleshes=solids, **how)
     config = dataclasses.replace(recipe.config, vertices=len(template), faces=len(rig.faces))
     body = SMPL(config)
     points, shares = zip(*(rig.landmarks[name] for name in config.landmarks), strict=True)
@@ -83,6 +80,12 @@ def fit(recipe: Recipe) -> SMPL:
     }
     body.load_state_dict(state, strict=True, assign=True)
     return body
+
+
+def fleshes(template: Tensor, faces: Tensor, weights: Tensor, parents: tuple[int, ...]) -> list[_elastic.Flesh]:
+    """The mean body's, cut into tetrahedra of several sizes."""
+    solids = (_elastic.tetrahedra(template, faces, edge) for edge in EDGES)
+    return [_elastic.Flesh(template, faces, weights, parents, solid) for solid in solids]
 
 
 def _told(what: str):
@@ -140,15 +143,14 @@ def evaluate(body: SMPL, samples=None):
         poses = mocap.poses(
             mocap.measuring()[data], use="measuring", apart=0.2, rest=body.J_regressor @ body.v_template
         )
-        skin = (body.faces.long(), body.weights, PARENTS)
+        faces, *skin = body.faces.long(), body.weights, PARENTS
         pairs, targets = [(i, j) for i in range(BENT) for j in range(POSES)], []
-        for edge in EDGES:
-            flesh = _elastic.Flesh(body.v_template, *skin, _elastic.tetrahedra(body.v_template, skin[0], edge))
+        for edge, flesh in zip(EDGES, fleshes(body.v_template, faces, *skin), strict=True):
             told = _told(f"flesh, {data}, edges of {1000 * edge:.0f} mm")
-            *found, target = _pose_blend.solve(vertices, joints, *skin, poses, pairs, flesh, told)
+            *found, target = _pose_blend.solve(vertices, joints, *skin, poses, pairs, [flesh], told)
             targets.append(target)
         found = (*found, torch.stack(targets).mean(dim=0))
-        learned = (*skin, body.posedirs.float(), body.bends.long())
+        learned = (faces, *skin, body.posedirs.float(), body.bends.long())
         every = _pose_blend.compare(found, *learned)
         each = [_pose_blend.compare([x[POSES * i : POSES * (i + 1)] for x in found], *learned) for i in range(BENT)]
         return [
