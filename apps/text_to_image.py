@@ -92,9 +92,15 @@ BLOBS = blobs()
 
 
 def cleaned(sent: Mapping) -> dict:
-    """The knobs that somebody sent; where nobody is named as judge, ours is meant."""
+    """The knobs that somebody sent, the sentence as captions say it; where nobody is named as judge, ours is meant."""
     knobs = KNOBS.clean(sent)
-    return knobs | {"judge": knobs["judge"] or CLIP}
+    return knobs | {"prompt": each_for_itself(knobs["prompt"]), "judge": knobs["judge"] or CLIP}
+
+
+def each_for_itself(prompt) -> str:
+    """The sentence, but each of several things said for itself: the text tower knows no plural and no number."""
+    text = KNOBS["prompt"].clean(prompt)
+    return WORLD.one_by_one(text) if len(text) <= LONGEST else text
 
 
 def checked(prompt) -> str:
@@ -400,7 +406,7 @@ def watch(knobs: dict, run: ui.Run, sketch: str, view: str = WATCH) -> Iterator[
     if view == SKETCH and not ui.shortened(sketch):
         text += " The link cannot hold this sketch: it has too many colours."
     seen = "; ".join(reading(few_words(words)) for words in found["words"])
-    alt = f"{n} pictures of the {what} {knobs['prompt']!r} at {settings(knobs)}; {verdict_in_words}. Seen: {seen}."
+    alt = f"{n} picture{'s' * (n > 1)} of the {what} {knobs['prompt']!r} at {settings(knobs)}; {verdict_in_words}. Seen: {seen}."
     ended = ending(run, done, of, text)
     yield film.whole(ended, alt=alt, link=link(view, knobs, sketch), titles=titles(found)), found
 
@@ -797,8 +803,9 @@ def lesson(app: gr.Blocks) -> None:
         """Generate: another seed, unless it is kept, or it or the sentence was just typed: not the one on the stage."""
         moved(request)
         shown = showing[view][0] if view in showing else None
-        typed = shown and (KNOBS["seed"].clean(seed), KNOBS["prompt"].clean(prompt)) != (shown["seed"], shown["prompt"])
-        return KNOBS["seed"].clean(seed) if lock or typed else int(np.random.default_rng().integers(10_000))
+        typed = shown and (KNOBS["seed"].clean(seed), each_for_itself(prompt)) != (shown["seed"], shown["prompt"])
+        seed = KNOBS["seed"].clean(seed) if lock or typed else int(np.random.default_rng().integers(10_000))
+        return seed, each_for_itself(prompt)
 
     def pressed(value, request: gr.Request):
         """The chips write the sentence."""
@@ -808,8 +815,13 @@ def lesson(app: gr.Blocks) -> None:
 
     def typed(prompt):
         """Somebody types: how it is understood so far. Nothing is drawn before Enter."""
-        prompt = KNOBS["prompt"].clean(prompt)
+        prompt = each_for_itself(prompt)
         return chips(prompt), note(prompt)
+
+    def entered(prompt, request: gr.Request):
+        """Enter: the sentence is drawn as captions say it."""
+        moved(request)
+        return each_for_itself(prompt)
 
     def suggestion(name, prompt, seed, n, judge, request: gr.Request):
         moved(request)
@@ -839,16 +851,20 @@ def lesson(app: gr.Blocks) -> None:
 
     quick = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     sliders = [made[name].release for name, knob in KNOBS.items() if isinstance(knob, ui.Number) and not knob.box]
-    entered = [made["prompt"].submit, made["negative"].submit, made["sampler"].input, made["judge"].input, pad.input]
+    others = [made["negative"].submit, made["sampler"].input, made["judge"].input, pad.input]
     starts = [
-        (refresh, gr.on([*sliders, *entered], moved, **quick)),
+        (refresh, gr.on([*sliders, *others], moved, **quick)),
+        (refresh, made["prompt"].submit(entered, made["prompt"], made["prompt"], **quick)),
         (refresh, made["chips"].input(pressed, made["chips"], [made["prompt"], made["note"]], **quick)),
         (refresh, take.click(taken, [first_picture, pad], [pad, trouble], **quick)),
         (refresh, upload.upload(sent, upload, [pad, trouble], **quick)),
         (
             run,
             frame.generate.click(
-                fresh, [made["seed"], made["lock"], made["prompt"], view, on_stage], made["seed"], **quick
+                fresh,
+                [made["seed"], made["lock"], made["prompt"], view, on_stage],
+                [made["seed"], made["prompt"]],
+                **quick,
             ),
         ),
         (run, frame.suggested(suggestion, [made[name] for name in ("prompt", "seed", "n", "judge")], [*knobs, *heard])),

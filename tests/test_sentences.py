@@ -88,6 +88,27 @@ def test_missing_and_further_things_are_told():
     judged(understand("circle " * 40), full)  # however many are asked for
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("two red circles on a white field", "a red circle and a red circle on a white field"),
+        ("Two small striped  stars", "a small striped  star and a small striped  star"),
+        ("the orange crosses", "an orange cross and an orange cross"),
+        ("3 hearts and one tiny square", "a heart and a heart and a heart and a tiny square"),
+        ("a red circle above two stars", "a red circle above a star and a star"),
+        ("a large red circle left of a small blue square", "a large red circle left of a small blue square"),
+        ("starship hearts2 circlesque", "starship hearts2 circlesque"),
+    ],
+)
+def test_several_things_are_said_one_by_one(text, said):
+    assert sentences.one_by_one(text) == said == sentences.one_by_one(said)
+
+
+def test_captions_say_each_thing_for_itself(some):
+    for text in [*scenes.captions(some), *scenes.paraphrases(some, 0)]:
+        assert sentences.one_by_one(text) == text
+
+
 def test_unknown_words_and_what_they_may_mean():
     assert unknown("a Crimson ball, and a crimson ball") == ["Crimson", "ball", "crimson"]
     assert near("Crimson") == ["red"] and near("ball") == ["circle"] and "square" in near("squar")

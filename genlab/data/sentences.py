@@ -170,6 +170,30 @@ PART = re.compile(
 )
 
 
+NUMBERS = "one two three four five six".split()
+SEVERAL = re.compile(
+    rf"\b(?:(?:the|some|several|many) +)?(?:(?P<number>{_any(NUMBERS)}|[1-6]) +)?"
+    rf"(?P<words>(?:(?:{_any(w for kind in ('size', 'texture', 'colour') for w in SPOKEN[kind])}) +){{0,3}})"
+    rf"(?P<shape>{_any(SPOKEN['shape'])})(?P<many>e?s)?\b",
+    re.IGNORECASE,
+)
+
+
+def one_by_one(text: str) -> str:
+    """Each thing for itself, as captions have it: "two red circles" are "a red circle and a red circle"; how many
+    "red circles" are is not said: two. All else stays as it is."""
+
+    def each(found: re.Match) -> str:
+        number = (found["number"] or "").lower()
+        if not number and not found["many"]:
+            return found[0]
+        thing = found["words"] + found["shape"]
+        count = NUMBERS.index(number) + 1 if number in NUMBERS else int(number or 2)
+        return " and ".join([f"{article(thing)} {thing}"] * count)
+
+    return SEVERAL.sub(each, text)
+
+
 def understand(text: str) -> Said:
     """What a text says in the world's words, synonyms included; what else it says is passed over."""
     things, relations, field, pending, waiting = [], [], "", {}, None
@@ -205,7 +229,7 @@ def say(said: Said) -> str:
 
 
 def article(word: str) -> str:
-    return "an" if word[0] in "aeiou" else "a"
+    return "an" if word[0] in "aeiouAEIOU" else "a"
 
 
 def held_out(said: Said) -> list[str]:

@@ -375,7 +375,7 @@ def test_the_page_is_alive_at_once_and_chips_write_the_sentence(visit):
     page = visit(SMALL)
     finished(page)
     assert len(shown(page)) == 2, "z_t beside x"
-    assert re.search(r"1 pictures of the sentence 'a large striped red circle", alt_of(page))
+    assert re.search(r"1 picture of the sentence 'a large striped red circle", alt_of(page))
     assert page.locator(".katex").count() > 5, "the equation is set"
     again(page, lambda: page.locator(".gl-choices").get_by_role("button", name="green", exact=True).click())
     now = "a large striped green circle left of a small blue square, on a yellow field"
@@ -390,6 +390,16 @@ def test_the_page_is_alive_at_once_and_chips_write_the_sentence(visit):
 
 def alt_of(page) -> str:
     return page.locator(".gl-grid:visible").first.get_attribute("aria-label")
+
+
+@pytest.mark.browser
+def test_the_suggestions_stand_on_a_desks_screen(visit):
+    page = visit()
+    finished(page)
+    box = page.locator(".gl-chips:visible").first.bounding_box()
+    assert box["y"] + box["height"] <= 800
+    tabs, title = (page.locator(at).first.bounding_box() for at in (".gl-apps > .tab-wrapper", ".gl-header p"))
+    assert tabs["x"] > title["x"] + title["width"]
 
 
 @pytest.mark.browser
@@ -451,6 +461,19 @@ def test_enter_draws_what_was_typed_and_unknown_words_are_told(visit):
         prompt_of(page).press("Enter")
         page.locator(".gl-error", has_text=why).first.wait_for()
     assert len(shown(page)) == 2, "what was drawn stays"
+
+
+@pytest.mark.browser
+def test_several_things_are_drawn_each_for_itself(visit):
+    page = visit(SMALL)
+    finished(page)
+    box = prompt_of(page)
+    box.fill("two red circles on a white field")
+    page.locator(".gl-assemble button", has_text="circle").nth(1).wait_for()
+    again(page, lambda: box.press("Enter"))
+    assert box.input_value() == "a red circle and a red circle on a white field"
+    assert page.locator(".gl-noted p:visible").count() == 0, "nothing in it is unknown"
+    assert "a+red+circle+and+a+red+circle" in page.url
 
 
 @pytest.mark.browser
