@@ -406,7 +406,8 @@ def watch(knobs: dict, run: ui.Run, sketch: str, view: str = WATCH) -> Iterator[
     if view == SKETCH and not ui.shortened(sketch):
         text += " The link cannot hold this sketch: it has too many colours."
     seen = "; ".join(reading(few_words(words)) for words in found["words"])
-    alt = f"{n} picture{'s' * (n > 1)} of the {what} {knobs['prompt']!r} at {settings(knobs)}; {verdict_in_words}. Seen: {seen}."
+    many = "1 picture" if n == 1 else f"{n} pictures"
+    alt = f"{many} of the {what} {knobs['prompt']!r} at {settings(knobs)}; {verdict_in_words}. Seen: {seen}."
     ended = ending(run, done, of, text)
     yield film.whole(ended, alt=alt, link=link(view, knobs, sketch), titles=titles(found)), found
 
