@@ -60,7 +60,7 @@ NOTICE = """
   more words come true; much more of it, and pictures of one sentence become alike and harsh.
 - ◇ marks a colour and a shape never shown together in training. Both are known from elsewhere: is the pair?
 - Two judges: CLIPScore says in one number how well picture and sentence fit; the reader, which never saw a sentence,
-  says what is where. CLIPs differ in what they see: name another one under More.
+  says what is where. CLIPs differ in what they see: where another can be named, it is under More.
 - An unknown word is drawn as if it were some word or none: the text tower has one vector for all it cannot read.
 """
 PANELS = ("zₜ, decoded: what the sampler holds", "x̂: the picture the network sees in it")
@@ -68,7 +68,7 @@ RHOS, COLUMNS = (0.0, 1.0, 2.0, 4.0, 8.0), 8
 KINDS = ("shape", "colour", "texture", "size", "place", "relation", "field", "count", "everything")
 SIDE = 64
 LIVE = 0.04  # seconds between two pictures: 25 a second are enough for the eye
-SLOW = 1.0  # the same where a judge of others looks at each: it may be large
+SLOW = 1.0  # seconds between two looks of a judge of others: it may be large
 SECONDS = 60.0  # of a run, by the clock on the wall
 RUNS = ui.Runs(SECONDS)
 SHELF = ui.Shelf(LDM, CLIP, READER, fast=(LDM,))
@@ -100,12 +100,13 @@ def cleaned(sent: Mapping) -> dict:
 def each_for_itself(prompt) -> str:
     """The sentence, but each of several things said for itself: the text tower knows no plural and no number."""
     text = KNOBS["prompt"].clean(prompt)
-    return WORLD.one_by_one(text) if len(text) <= LONGEST else text
+    longer = WORLD.one_by_one(text) if len(text) <= LONGEST else text
+    return longer if len(longer) <= LONGEST else text
 
 
 def checked(prompt) -> str:
     """The sentence, if something can be drawn of it. Raises GenlabError."""
-    text = KNOBS["prompt"].clean(prompt) if isinstance(prompt, str) else ""
+    text = each_for_itself(prompt) if isinstance(prompt, str) else ""
     if not text:
         raise GenlabError(f"Write what to draw, or press the chips: {PROMPT!r}, for one.")
     if len(prompt) > LONGEST:
@@ -233,24 +234,27 @@ def latents(knobs: dict, n: int, sketch: str) -> Iterator:
 def walk(rows: list[dict], n: int, sketch: str = "", pace: float = 0.0, both: bool = True) -> Iterator[Frame | None]:
     """The states of several runs abreast, one for each set of knobs, on one accelerator. A step is decoded and judged
     if `pace` seconds went by since the last one that was, else it is None; the last step always is. both: z_t too.
-    Who judges is loaded already."""
+    Who judges is loaded already; one of others looks every second and at the end, and its last word stands between."""
     ldm, clip, reader = SHELF[LDM], JUDGES[rows[0]["judge"]], SHELF[READER]
     told = ui.infer(clip.encode_text, [knobs["prompt"] for knobs in rows])
     kept = ui.sketch(sketch)
-    looked = float("-inf")
+    decoded = looked = float("-inf")
     for step, states in enumerate(zip(*(latents(knobs, n, sketch) for knobs in rows), strict=True), 1):
-        if step < rows[0]["steps"] and time.monotonic() - looked < pace:
+        last = step == rows[0]["steps"]
+        if not last and time.monotonic() - decoded < pace:
             yield None
             continue
+        decoded = time.monotonic()
         z = [viz.to_numpy(state.x_0) for state in states] + [viz.to_numpy(state.x_t) for state in states if both]
         x = ui.infer(ldm.decode, ui.tensor(np.concatenate(z)).to(ldm.device)).astype(np.float32)
         if kept and not kept[1].all():
             x[..., kept[1]] = kept[0][kept[1]].T / 255
         x_0 = ui.tensor(x[: len(rows) * n])
-        features = ui.infer(clip.encode_image, x_0.to(clip.device)).reshape(len(rows), n, -1)
+        if last or rows[0]["judge"] == CLIP or time.monotonic() - looked >= SLOW:
+            features = ui.infer(clip.encode_image, x_0.to(clip.device)).reshape(len(rows), n, -1)
+            looked = time.monotonic()
         things, field = reader.read(x_0.to(reader.device))
         shaped = viz.to_uint8(x).reshape(-1, n, SIDE, SIDE, 3)
-        looked = time.monotonic()
         yield Frame(
             t=states[0].t,
             z_t=shaped[len(rows) :],
@@ -321,14 +325,18 @@ def expected(prompt: str, n: int) -> list[dict]:
     return captions({"scores": n * [0.0], "words": n * [words], "right": right})
 
 
-def summary(found: dict, knobs: dict) -> str:
+def summary(found: dict, prompt: str) -> str:
     """A verdict in a few words; of a sentence with words that nobody knows it says that it is no verdict on those."""
-    n, known, asked = len(found["scores"]), not WORLD.unknown(knobs["prompt"]), ""
-    judge = "" if knobs["judge"] == CLIP else f" by {knobs['judge']}"
+    n, known, asked = len(found["scores"]), not WORLD.unknown(prompt), ""
     if found["whole"] is not None:
         how, what = ("all as asked", "said") if known else ("as far as it was understood", "understood")
         asked = f"{found['whole']} of {n} {how}, {100 * found['share']:.0f} % of what was {what} right, "
-    return f"{asked}CLIPScore {np.mean(found['scores']):.2f}{judge}"
+    return f"{asked}CLIPScore {np.mean(found['scores']):.2f}"
+
+
+def by(judge: str) -> str:
+    """Whose score it is, where it is not ours."""
+    return "" if judge == CLIP else f" (CLIPScore by {judge})"
 
 
 def settings(knobs: dict) -> str:
@@ -375,10 +383,9 @@ def ending(run: ui.Run, done: int, of: int, text: str) -> str:
     return how.get(run.ended, "") + text
 
 
-def pace(run: ui.Run, knobs: dict) -> float:
+def pace(run: ui.Run) -> float:
     """Of what nobody watches each step is kept."""
-    live = LIVE if knobs["judge"] == CLIP else SLOW
-    return live if run.seconds < float("inf") else 0.0
+    return LIVE if run.seconds < float("inf") else 0.0
 
 
 def watch(knobs: dict, run: ui.Run, sketch: str, view: str = WATCH) -> Iterator[tuple[dict, dict | None]]:
@@ -388,7 +395,7 @@ def watch(knobs: dict, run: ui.Run, sketch: str, view: str = WATCH) -> Iterator[
     about = {"panels": PANELS, "columns": columns, "score": "right", "room": expected(knobs["prompt"], n)}
     film = film_of(view, knobs, sketch if view == SKETCH else "", **about)
     found = None
-    for done, frame in enumerate(walk([knobs], n, sketch, pace(run, knobs)), 1):
+    for done, frame in enumerate(walk([knobs], n, sketch, pace(run)), 1):
         if frame:
             found = verdict(frame, 0, knobs["prompt"])
             film.add(frame.t, frame.z_t[0], frame.x_0[0], captions=captions(found), score=found["share"], at=done - 1)
@@ -401,7 +408,7 @@ def watch(knobs: dict, run: ui.Run, sketch: str, view: str = WATCH) -> Iterator[
     found |= {"first": ui.sketched(frame.x_0[0, 0]) if frame else None, "rho": knobs["guidance"]}
     what = "sketch" if view == SKETCH else "sentence"
     strange = f" {unread(knobs['prompt'])}".rstrip()
-    verdict_in_words = summary(found, knobs)
+    verdict_in_words = summary(found, knobs["prompt"]) + by(knobs["judge"])
     text = f"{verdict_in_words}. {done} {knobs['sampler']} steps{run.took}.{strange}"
     if view == SKETCH and not ui.shortened(sketch):
         text += " The link cannot hold this sketch: it has too many colours."
@@ -418,7 +425,7 @@ def sweep(knobs: dict, run: ui.Run, sketch: str) -> Iterator[tuple[dict, dict | 
     title = "The same noise in each column; ✗: words not as asked (point at a picture: its score and what is seen)"
     film = film_of(SWEEP, knobs, panels=[title], columns=COLUMNS, rows=[f"rho {r:g}" for r in RHOS], score="right")
     found = None
-    for done, frame in enumerate(walk(rows, COLUMNS, pace=pace(run, knobs), both=False), 1):
+    for done, frame in enumerate(walk(rows, COLUMNS, pace=pace(run), both=False), 1):
         if frame:
             found = [verdict(frame, row, knobs["prompt"]) for row in range(len(rows))]
             wrong = [sum(right is False for _, right in words) for row in found for words in row["words"]]
@@ -431,10 +438,10 @@ def sweep(knobs: dict, run: ui.Run, sketch: str) -> Iterator[tuple[dict, dict | 
             yield film.live(progress(run, done, of), link(SWEEP, knobs)), None
     if run.replaced or not found:
         return
-    notes = [summary(row, knobs) for row in found]
+    notes = [summary(row, knobs["prompt"]) for row in found]
     rates = "; ".join(f"rho {rho:g}: {said}" for rho, said in zip(RHOS, notes, strict=True))
     alt = f"Pictures of {knobs['prompt']!r} from the same noise. {rates}."
-    text = f"{len(RHOS)} x {COLUMNS} pictures, {done} {knobs['sampler']} steps{run.took}."
+    text = f"{len(RHOS)} x {COLUMNS} pictures, {done} {knobs['sampler']} steps{run.took}{by(knobs['judge'])}."
     for row, rho in zip(found, RHOS, strict=True):
         row["rho"] = rho
     each = [title for row in found for title in titles(row)]
@@ -750,30 +757,33 @@ def lesson(app: gr.Blocks) -> None:
 
     def refresh(request: gr.Request, view, sketch, points, showing, *values):
         """Run the view that is open, unless its film shows just that, or is about to."""
-        values = cleaned(dict(zip(KNOBS, values, strict=True)))
+        sent, values = values, cleaned(dict(zip(KNOBS, values, strict=True)))
         if view not in VIEWS or RUNS.going(request.session_hash, (view, values, sketch)):
             return
         if showing.get(view) in ([values, sketch, READY], [values, sketch, WHOLE]):
             came = showing[view][2] == READY  # of this film, the page itself brought the last picture only
             yield {films[view]: ready[view] if came else {"link": link(view, values, sketch)}}
-            yield written(view, values, sketch, points)
+            yield written(view, values, sketch, points) | {made["prompt"]: values["prompt"]}
             return
-        yield from run(request, view, sketch, points, showing, *values.values())
+        yield from run(request, view, sketch, points, showing, *sent)
 
     def run(request: gr.Request, view, sketch, points, showing, *values):
         """Run the view that is open, and stream it to its film."""
         if view not in VIEWS:
             return
-        values, stage = cleaned(dict(zip(KNOBS, values, strict=True))), films[view]
+        sent, stage = dict(zip(KNOBS, values, strict=True)), films[view]
+        values = cleaned(sent)
+        box = {made["prompt"]: values["prompt"]} if values["prompt"] != sent["prompt"] else {}  # it says what is drawn
         sketch = sketch if ui.sketch(sketch) else ""  # whatever a stranger sends
         present = RUNS.begin(request.session_hash, (view, values, sketch))
         yield {on_stage: showing | {view: [values, sketch, BEGUN]}}
         try:
             checked(values["prompt"]), checked_negative(values["negative"])
-            judge = JUDGES.permitted(values["judge"])
+            values |= {"judge": JUDGES.permitted(values["judge"])}
             if not SHELF.ready(READER):
                 yield {stage: ui.Film.message("Loading the models, a few seconds the first time.", wait=True)}
-            for text in JUDGES.waiting(judge, present):
+                SHELF[CLIP]
+            for text in JUDGES.waiting(values["judge"], present):
                 yield {stage: ui.Film.message(text, wait=True)}
             if present.ended == "stopped":
                 yield {stage: ui.Film.message("Stopped.")}
@@ -782,7 +792,7 @@ def lesson(app: gr.Blocks) -> None:
             for i, (shown, found) in enumerate(VIEW[view](values, present, sketch)):
                 yield {stage: shown}
                 if i == 0 and "message" not in shown:  # from here on the page is about this run
-                    yield {law: equation(view, values, sketch), code: python(view, values, sketch)}
+                    yield {law: equation(view, values, sketch), code: python(view, values, sketch)} | box
                 if found:
                     if view != SKETCH and not present.ended:  # half a run is no measurement
                         points = remember(points, found)
@@ -805,8 +815,7 @@ def lesson(app: gr.Blocks) -> None:
         moved(request)
         shown = showing[view][0] if view in showing else None
         typed = shown and (KNOBS["seed"].clean(seed), each_for_itself(prompt)) != (shown["seed"], shown["prompt"])
-        seed = KNOBS["seed"].clean(seed) if lock or typed else int(np.random.default_rng().integers(10_000))
-        return seed, each_for_itself(prompt)
+        return KNOBS["seed"].clean(seed) if lock or typed else int(np.random.default_rng().integers(10_000))
 
     def pressed(value, request: gr.Request):
         """The chips write the sentence."""
@@ -818,11 +827,6 @@ def lesson(app: gr.Blocks) -> None:
         """Somebody types: how it is understood so far. Nothing is drawn before Enter."""
         prompt = each_for_itself(prompt)
         return chips(prompt), note(prompt)
-
-    def entered(prompt, request: gr.Request):
-        """Enter: the sentence is drawn as captions say it."""
-        moved(request)
-        return each_for_itself(prompt)
 
     def suggestion(name, prompt, seed, n, judge, request: gr.Request):
         moved(request)
@@ -852,26 +856,22 @@ def lesson(app: gr.Blocks) -> None:
 
     quick = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     sliders = [made[name].release for name, knob in KNOBS.items() if isinstance(knob, ui.Number) and not knob.box]
-    others = [made["negative"].submit, made["sampler"].input, made["judge"].input, pad.input]
+    entered = [made["prompt"].submit, made["negative"].submit, made["sampler"].input, made["judge"].input, pad.input]
     starts = [
-        (refresh, gr.on([*sliders, *others], moved, **quick)),
-        (refresh, made["prompt"].submit(entered, made["prompt"], made["prompt"], **quick)),
+        (refresh, gr.on([*sliders, *entered], moved, **quick)),
         (refresh, made["chips"].input(pressed, made["chips"], [made["prompt"], made["note"]], **quick)),
         (refresh, take.click(taken, [first_picture, pad], [pad, trouble], **quick)),
         (refresh, upload.upload(sent, upload, [pad, trouble], **quick)),
         (
             run,
             frame.generate.click(
-                fresh,
-                [made["seed"], made["lock"], made["prompt"], view, on_stage],
-                [made["seed"], made["prompt"]],
-                **quick,
+                fresh, [made["seed"], made["lock"], made["prompt"], view, on_stage], made["seed"], **quick
             ),
         ),
         (run, frame.suggested(suggestion, [made[name] for name in ("prompt", "seed", "n", "judge")], [*knobs, *heard])),
     ]
     state = [view, pad, runs_so_far, on_stage, *knobs]
-    shown = [*films.values(), runs_so_far, on_stage, first_picture, law, rates, code]
+    shown = [*films.values(), runs_so_far, on_stage, first_picture, law, rates, code, made["prompt"]]
     queued = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
     queued |= {"concurrency_limit": 2, "concurrency_id": "text_to_image"}
     # The link names a view, and so does a tab: either way the change of view is what runs, once. No event that runs
@@ -959,7 +959,7 @@ def text_to_image(
         low: guidance acts from this share of the noise levels, 0 to 1
         high: guidance acts up to this share, 0 to 1
         rescale: 0 (off) to 1, brings the spread of the guided noise back to that of the conditional one
-        judge: whose CLIPScore: "clip-scenes", or at home any CLIP by its open_clip name, Hub id or folder
+        judge: whose CLIPScore: "clip-scenes"; where the page allows it a name of open_clip, a Hub id or a folder
     """
     run = ui.Run(SECONDS)
     knobs = asked(locals(), run)
@@ -986,7 +986,7 @@ def text_to_image_sweep(
         n: how many in a row, 1 to 8
         negative_prompt: what to keep away from
         sampler: "ddim", "ddpm", "dpm++" or "unipc"
-        judge: whose CLIPScore: "clip-scenes", or at home any CLIP by its open_clip name, Hub id or folder
+        judge: whose CLIPScore: "clip-scenes"; where the page allows it a name of open_clip, a Hub id or a folder
     """
     run = ui.Run(SECONDS)  # one for all rows: what a call may cost is bounded
     knobs = asked(locals(), run)
@@ -1020,15 +1020,15 @@ def image_to_image(
         n: how many, 1 to 8
         negative_prompt: what to keep away from
         keep: 64 rows of 64 numbers: what is above 0.5 stays as it is, the rest is painted anew
-        judge: whose CLIPScore: "clip-scenes", or at home any CLIP by its open_clip name, Hub id or folder
+        judge: whose CLIPScore: "clip-scenes"; where the page allows it a name of open_clip, a Hub id or a folder
     """
-    run = ui.Run(SECONDS)
-    knobs = asked(locals(), run)
+    sent, run = locals(), ui.Run(SECONDS)
     try:
         picture = ui.resized(ui.sent_picture(image, "the image", SIDE), SIDE)
         there = None if keep is None else mask_of(keep)
     except GenlabError as error:
         raise gr.Error(str(error), print_exception=False) from error
+    knobs = asked(sent, run)
     pictures, found = finished(run, knobs, knobs["n"], ui.sketched(picture, there))
     return answer(pictures, 4, knobs, found)
 

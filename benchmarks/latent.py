@@ -11,7 +11,7 @@ from statistics import median
 
 import torch
 
-from benchmarks.sides import Side, in_turns
+from benchmarks.sides import Side, drawn, in_turns
 from benchmarks.timing import paired, ratio, table
 from genlab.core import from_pretrained
 from genlab.data import scenes
@@ -21,7 +21,6 @@ from genlab.recipes import _asked, _scenes
 from genlab.recipes.ldm_scenes import CONFIG, RECIPE
 
 PIXELS = replace(CONFIG, codec="", scale=1.0, patch=2, widths=(64, *CONFIG.widths), attention=(1, 2))
-HOW = {"steps": 30, "guidance": 2.0}
 PICTURES = 500
 EARLY = 0.2  # of the training
 
@@ -42,18 +41,13 @@ def run(options) -> str:
     asked = scenes.sample(PICTURES, _scenes.TEST_SEED + 6)
     prompts = scenes.captions(asked)
 
-    def drawn(model: LatentDiffusion, some: list[str]) -> torch.Tensor:
-        generator = torch.Generator().manual_seed(0)
-        with torch.autocast("cpu", torch.bfloat16):
-            return model.sample(prompts=some, generator=generator, **HOW).float()
-
     calls = [lambda side=side: drawn(side.average, prompts[:16]) for side in sides.values()]
     times = dict(zip(sides, paired(*calls, options.repeats), strict=True))
     reader = from_pretrained("reader-scenes")
     true = reader.features(_scenes.pictures(scenes.sample(2_000, _scenes.TEST_SEED + 7)))
     rows = []
     for name, seconds, steps, model in trained:
-        image = torch.cat([drawn(model, prompts[i : i + 50]) for i in range(0, PICTURES, 50)])
+        image = drawn(model, prompts)
         right = _asked.compare(asked, *reader.read(image))
         shares = [f"{100 * right[what].float().mean():.0f} %" for what in ("field", "count", "colour", "shape")]
         size = f"{sum(p.numel() for p in model.parameters()):,}"

@@ -3,7 +3,7 @@ along? The same data and seconds of training; what of the sentences is drawn by 
 
 import torch
 
-from benchmarks.sides import Side, in_turns
+from benchmarks.sides import Side, drawn, in_turns
 from benchmarks.timing import table
 from genlab.core import from_pretrained
 from genlab.data import scenes
@@ -11,24 +11,16 @@ from genlab.models.diffusion import LatentDiffusion
 from genlab.recipes import _asked, _scenes
 from genlab.recipes.ldm_scenes import CONFIG, RECIPE
 
-HOW = {"steps": 30, "guidance": 2.0}
 PICTURES = 500
 SHOWN = ("shape", "colour", "texture", "size", "relation", "count", "everything")
 
 
-def drawn(model: LatentDiffusion, prompts: list[str]) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(0)
-    with torch.autocast("cpu", torch.bfloat16):
-        some = [prompts[i : i + 50] for i in range(0, len(prompts), 50)]
-        return torch.cat([model.sample(prompts=part, generator=generator, **HOW).float() for part in some])
-
-
 def run(options) -> str:
     clip, reader, sides = from_pretrained("clip-scenes"), from_pretrained("reader-scenes"), {}
-    for name in ("its own", "clip-scenes', frozen"):
+    for name, frozen in {"its own": False, "clip-scenes', frozen": True}.items():
         torch.manual_seed(0)
         model = LatentDiffusion(CONFIG)
-        if "frozen" in name:
+        if frozen:
             model.text_tower.load_state_dict(clip.text_tower.state_dict())
             model.text_tower.requires_grad_(False)
         sides[name] = Side(model, RECIPE, _scenes.numbers())

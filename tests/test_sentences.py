@@ -94,14 +94,32 @@ def test_missing_and_further_things_are_told():
         ("two red circles on a white field", "a red circle and a red circle on a white field"),
         ("Two small striped  stars", "a small striped  star and a small striped  star"),
         ("the orange crosses", "an orange cross and an orange cross"),
-        ("3 hearts and one tiny square", "a heart and a heart and a heart and a tiny square"),
+        ("3 hearts and one tiny square", "a heart and a heart, a heart and a tiny square"),
+        ("red circles, two big, blue stars", "a red circle and a red circle, a big, blue star and a big, blue star"),
         ("a red circle above two stars", "a red circle above a star and a star"),
         ("a large red circle left of a small blue square", "a large red circle left of a small blue square"),
-        ("starship hearts2 circlesque", "starship hearts2 circlesque"),
     ],
 )
 def test_several_things_are_said_one_by_one(text, said):
     assert sentences.one_by_one(text) == said == sentences.one_by_one(said)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "starship hearts2 circlesque",
+        "seven red circles",
+        "12 circles",
+        "no circles",
+        "a pair of red circles",
+        "twenty-two circles",
+        "all the circles",
+        "number 2 star",
+        "six stars",
+    ],
+)
+def test_how_many_there_are_is_not_guessed(text):
+    assert sentences.one_by_one(text) == text
 
 
 def test_captions_say_each_thing_for_itself(some):

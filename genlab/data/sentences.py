@@ -3,6 +3,7 @@
     said = understand("a large red circle left of a square, on a green field")
     say(said)                    the same in the very words of `scenes.captions`
     unknown("a crimson ball")    ["crimson", "ball"], and near("crimson") is ["red"]
+    one_by_one("two stars")      "a star and a star", as captions have it
     judged(said, seen)           what is seen in words, each right, wrong or not asked
 
 Plain Python, so that a page can speak before torch is there.
@@ -170,26 +171,29 @@ PART = re.compile(
 )
 
 
-NUMBERS = "one two three four five six".split()
+NUMBERS = ("one", "two", "three")
 SEVERAL = re.compile(
-    rf"\b(?:(?:the|some|several|many) +)?(?:(?P<number>{_any(NUMBERS)}|[1-6]) +)?"
-    rf"(?P<words>(?:(?:{_any(w for kind in ('size', 'texture', 'colour') for w in SPOKEN[kind])}) +){{0,3}})"
+    rf"(?:(?<=^)|(?<=\s))(?:(?:the|some) +)?(?:(?P<number>{_any(NUMBERS)}|[123]) +)?"
+    rf"(?P<words>(?:(?:{_any(w for kind in ('size', 'texture', 'colour') for w in SPOKEN[kind])})(?:, *| +)){{0,3}})"
     rf"(?P<shape>{_any(SPOKEN['shape'])})(?P<many>e?s)?\b",
     re.IGNORECASE,
 )
+FOLLOWS = re.compile(rf"(?:^|[,.;:]|\band|\b(?:{_any(o for word in RELATIONS for o in OTHER_WORDS[word])}))\Z", re.I)
 
 
 def one_by_one(text: str) -> str:
-    """Each thing for itself, as captions have it: "two red circles" are "a red circle and a red circle"; how many
-    "red circles" are is not said: two. All else stays as it is."""
+    """Each thing for itself, as captions have it: "two red circles" are "a red circle and a red circle". How many "red
+    circles" are is not said: two. All else stays as it is, "six circles" too: three are the most in a picture."""
 
     def each(found: re.Match) -> str:
-        number = (found["number"] or "").lower()
-        if not number and not found["many"]:
+        number, before = (found["number"] or "").lower(), text[: found.start()].rstrip()
+        count = NUMBERS.index(number) + 1 if number in NUMBERS else int(number or 1 + bool(found["many"]))
+        agrees = (count > 1) == bool(found["many"]) and (number or count > 1)
+        if not agrees or not FOLLOWS.search(before):  # after a word that nobody reads, it is not for us to say how many
             return found[0]
         thing = found["words"] + found["shape"]
-        count = NUMBERS.index(number) + 1 if number in NUMBERS else int(number or 2)
-        return " and ".join([f"{article(thing)} {thing}"] * count)
+        first, *more = [f"{article(thing)} {thing}"] * count
+        return first + "".join(f"{' and' if k == 0 else ','} {other}" for k, other in enumerate(more))
 
     return SEVERAL.sub(each, text)
 

@@ -5,8 +5,8 @@
 B_v and t_v are the vertex's mean transform, as skinning blends it. Where each vertex listens to a few joints near it
 the shapes are small and can be read: those are chosen one by one, by how much of the residual each explains. Doubt
 grows with the distance: hips and spine bend together in most poses, but a hip that turns alone must not move the ribs.
-w_mv is first 1, then more in those people and poses in which the shapes made this vertex worse, and all is fitted
-again.
+w_mv is first 1, then more in those people and poses in which the shapes made this vertex worse, and the shapes are
+fitted again.
 """
 
 from collections.abc import Callable, Sequence
@@ -111,7 +111,7 @@ def _explained(
 
 def _doubt(
     samples: Samples, weights: Float[Tensor, "V J"], parents: tuple[int, ...], ridge: float
-) -> tuple[Float[Tensor, "V K"], Bool[Tensor, "V K"]]:
+) -> tuple[Float[Tensor, "V N"], Bool[Tensor, "V N"]]:
     """doubt_vk for all joints below the root, and which of them a vertex may listen to."""
     rest, _, joints, _ = samples
     allowed = nearby(weights, parents)
@@ -124,7 +124,7 @@ def _turns(R: Float[Tensor, "M J 3 3"]) -> Float[Tensor, "M F"]:
     return (R[:, 1:] - torch.eye(3).to(R)).flatten(1)
 
 
-def nearby(weights: Float[Tensor, "V J"], parents: tuple[int, ...]) -> Bool[Tensor, "V K"]:
+def nearby(weights: Float[Tensor, "V J"], parents: tuple[int, ...]) -> Bool[Tensor, "V N"]:
     """The joints below the root that skin a vertex, or are a step or two along the tree from such a one: with one step
     alone the chest does not hear the shoulder, and a crease shows where hearing ends."""
     steps = torch.eye(len(parents))

@@ -4,7 +4,6 @@ An app states its knobs once (`Knobs`); components, validation and the link foll
 """
 
 from genlab.ui.assemble import assemble, assembled, chosen
-from genlab.ui.bench import Bench
 from genlab.ui.figure import LARGEST, Figure, bones, figure, read_keypoints
 from genlab.ui.film import STOPPING, Film, film
 from genlab.ui.frame import Frame, frame, markdown, page
@@ -27,7 +26,6 @@ __all__ = [
     "DIGITS",
     "LARGEST",
     "STOPPING",
-    "Bench",
     "Choice",
     "Figure",
     "Film",

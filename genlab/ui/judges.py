@@ -1,16 +1,19 @@
 """The CLIPs that a page scores with: ours by name; others' at home, or where the page's owner names them."""
 
+import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from genlab.names import GenlabError, require
+from genlab.names import GenlabError, did_you_mean, require
 from genlab.ui import limits
 from genlab.ui.bench import Bench
 from genlab.ui.runs import Run
 from genlab.ui.shelf import Shelf
 
 gr = require("gradio", extra="apps")
+
+THEIRS = Bench("genlab.models.vision_language", "OpenCLIP")  # one for all pages: two models of others rarely fit
 
 
 class Judges:
@@ -21,7 +24,6 @@ class Judges:
 
     def __init__(self, shelf: Shelf | None = None, *ours: str):
         self.ours, self._shelf = ours, shelf
-        self._bench = Bench("genlab.models.vision_language", "OpenCLIP")
 
     def permitted(self, name) -> str:
         """The model's name if this visitor may use it. Raises GenlabError."""
@@ -30,35 +32,44 @@ class Judges:
         name, allowed = limits.text(name, 300) or (self.ours or ("",))[0], limits.allowed_pipelines(limits.CLIPS)
         if name in self.ours or not name:
             return name
+        offered = [*self.ours, *(allowed or [])]
         if allowed is not None and name not in allowed:
             raise GenlabError(
-                f"This page scores with {', '.join([*self.ours, *allowed]) or 'no model'}, not with {name!r}."
+                f"This page scores with {', '.join(offered) or 'no model'}, not with {name!r}"
+                f"{did_you_mean(name, offered)}."
             )
         if "/" not in name and not Path(name).expanduser().is_dir() and not find_spec("open_clip"):
             raise GenlabError(
-                f"{name!r} is none of {', '.join(self.ours) or 'the models here'}. If it is one of open_clip's, this "
-                "page needs that library: pip install 'genlab[clip]'."
+                f"{name!r} does not come with genlab{did_you_mean(name, offered)}. If it is one of open_clip's, "
+                "this page needs that library: pip install 'genlab[clip]'."
             )
         return name
 
     def __getitem__(self, name: str):
         """The model, if need be after a wait. Raises GenlabError."""
-        return self._shelf[name] if name in self.ours else self._bench.get(name).result()
+        return self._shelf[name] if name in self.ours else THEIRS.get(name).result()
 
     def waiting(self, name: str, run: Run) -> Iterator[str]:
         """What to say until the model is there; the run's time starts when it is. Raises GenlabError."""
         if name not in self.ours:
-            yield from self._bench.waiting(name, run)
+            yield from THEIRS.waiting(name, run)
         elif not self._shelf.ready(name):
             yield "Loading the model, a few seconds the first time."
             self._shelf[name]
+            run.started = time.monotonic()
 
-    def component(self, label: str) -> "gr.Dropdown":
-        """Where a visitor chooses among ours and the owner's, and at home writes any name."""
+    def component(self, label: str):
+        """Where a visitor chooses among ours and the owner's, and at home writes any name; hidden where there is no
+        choice."""
         allowed = limits.allowed_pipelines(limits.CLIPS)
+        named = f"{label} ({'or ' if self.ours else ''}an open_clip name, a Hub id, a folder)"
+        if allowed is None and not self.ours:
+            return gr.Textbox(label=named, max_lines=1, max_length=300)
+        choices = [*(self.ours or [""]), *(allowed or [])]
         return gr.Dropdown(
-            [*self.ours, *(allowed or [])],
-            value=self.ours[0],
-            label=label + (" (or an open_clip name, a Hub id, a folder)" if allowed is None else ""),
+            choices,
+            value=choices[0],
+            label=named if allowed is None else label,
             allow_custom_value=True,
+            visible=allowed is None or len(choices) > 1,
         )

@@ -299,13 +299,7 @@ def _controls(page: Frame, kinds: Knobs) -> tuple:
             for name in kinds:
                 if name not in made:
                     made[name] = kinds[name].component()
-            label, judges = "CLIPScore by, or nothing", limits.allowed_pipelines(limits.CLIPS)
-            if judges is None:
-                judge = gr.Textbox(
-                    label=f"{label} (an open_clip name, a Hub id, a folder)", max_lines=1, max_length=300
-                )
-            else:
-                judge = gr.Dropdown(["", *judges], value="", label=label, visible=bool(judges))
+            judge = JUDGES.component("CLIPScore by, or nothing")
     return source, prompt, negative, judge, lock, made
 
 

@@ -137,10 +137,8 @@ def test_a_verdict_counts_and_marks(app):
     frame = frame_of(app, one)
     found = app.verdict(frame, 0, caption)
     assert found["share"] == 1 and found["whole"] == 2
-    assert app.summary(found, {"prompt": caption, "judge": "clip-scenes"}).startswith("2 of 2 all as asked, 100 %")
-    assert "2 of 2 as far as it was understood" in app.summary(
-        found, {"prompt": f"no zebra but {caption}", "judge": "clip-scenes"}
-    ), "it claims no more"
+    assert app.summary(found, caption).startswith("2 of 2 all as asked, 100 %")
+    assert "2 of 2 as far as it was understood" in app.summary(found, f"no zebra but {caption}"), "it claims no more"
     assert "✗" not in app.reading(found["words"][0])
     (wrong,) = scenes.negatives(one, 0, "field")
     found = app.verdict(frame, 0, wrong)
@@ -251,6 +249,13 @@ def test_text_to_image_through_the_api(app):
     assert pictures[0].shape == (128, 3 * 128 + 2 * 2, 3) and np.array_equal(*pictures)
 
 
+def test_several_things_through_the_api(app):
+    _, found = app.text_to_image("two circles", steps=5, n=1)
+    assert found["knobs"]["prompt"] == "a circle and a circle" and not found["unknown_words"]
+    long = "three large striped purple triangles and three small dotted orange squares, " * 3
+    assert app.text_to_image(long, steps=5, n=1)[1]["knobs"]["prompt"] == long.strip(), "it would be too long"
+
+
 def viz_read(path: str) -> np.ndarray:
     from PIL import Image
 
@@ -340,6 +345,16 @@ def test_strangers_are_judged_by_ours_and_those_the_owner_names(app, folder, mon
         with pytest.raises(gr.Error, match="scores with clip-scenes, not with|called by its name"):
             app.text_to_image("a red star", steps=5, n=1, judge=judge)
     assert app.text_to_image("a red star", steps=5, n=1, judge="")[1]["knobs"]["judge"] == "clip-scenes"
+    monkeypatch.setenv("GENLAB_CLIPS", "user/clip")
+    assert app.JUDGES.permitted("user/clip") == "user/clip"
+    with pytest.raises(GenlabError, match="did you mean 'user/clip'"):
+        app.JUDGES.permitted("user/clp")
+
+
+def test_without_open_clip_its_names_are_told_how_to_be_had(app, monkeypatch):
+    monkeypatch.setattr("genlab.ui.judges.find_spec", lambda name: None)
+    with pytest.raises(GenlabError, match=r"'clip-scene' does not come .*mean 'clip-scenes'.*pip install"):
+        app.JUDGES.permitted("clip-scene")
 
 
 @pytest.mark.browser
@@ -351,7 +366,7 @@ def test_the_page_says_who_judges_and_lives_on_without(visit, folder):
     box = page.get_by_label(re.compile(r"^CLIPScore by \(")).first
     box.fill(folder)
     again(page, lambda: box.press("Enter"))
-    assert f"by {folder}." in status_of(page).inner_text() and "judge=" in page.url
+    assert f"(CLIPScore by {folder})." in status_of(page).inner_text() and "judge=" in page.url
     page.get_by_role("button", name="Python").first.click()
     assert f"OpenCLIP.from_pretrained('{folder}')" in page.locator(".gl-below:visible code").last.inner_text()
     box.fill("/no/such/judge")
