@@ -759,6 +759,7 @@ def lesson(app: gr.Blocks) -> None:
         """Run the view that is open, unless its film shows just that, or is about to."""
         sent, values = values, cleaned(dict(zip(KNOBS, values, strict=True)))
         if view not in VIEWS or RUNS.going(request.session_hash, (view, values, sketch)):
+            yield {made["prompt"]: gr.skip()}  # one that yields nothing at all would empty the box
             return
         if showing.get(view) in ([values, sketch, READY], [values, sketch, WHOLE]):
             came = showing[view][2] == READY  # of this film, the page itself brought the last picture only
@@ -770,6 +771,7 @@ def lesson(app: gr.Blocks) -> None:
     def run(request: gr.Request, view, sketch, points, showing, *values):
         """Run the view that is open, and stream it to its film."""
         if view not in VIEWS:
+            yield {made["prompt"]: gr.skip()}
             return
         sent, stage = dict(zip(KNOBS, values, strict=True)), films[view]
         values = cleaned(sent)
