@@ -427,14 +427,14 @@ def stage(asked: dict, run: ui.Run) -> Iterator[dict]:
     ]
     if not columns:
         raise GenlabError("There is no picture: take one or more, or add pictures of your own.")
-    every = [*pictures, *(picture for _, picture in uploads)]
+    every, clip = [*pictures, *(picture for _, picture in uploads)], JUDGES[name]
     f, g = seen(name, every, run), told(name, texts, templates, run)
     cells = g @ f.T
     home = (0, 0) if found else (int(cells[:, 0].argmax()), 0)  # the truth, or the best text of the first picture
     row, column = asked["cell"] or home
     column = min(column, len(columns) - 1)
     cell = (int(cells[:, column].argmax()) if row == BEST else min(row, len(texts) - 1), column)
-    temperature = float(JUDGES[name].temperature)
+    temperature = float(clip.temperature)
     whole = ui.Matrix.whole(
         cells,
         notes(texts, unread(name, texts), found, cells),

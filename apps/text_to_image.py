@@ -106,11 +106,17 @@ def each_for_itself(prompt) -> str:
 
 def checked(prompt) -> str:
     """The sentence, if something can be drawn of it. Raises GenlabError."""
-    text = each_for_itself(prompt) if isinstance(prompt, str) else ""
+    text = KNOBS["prompt"].clean(prompt) if isinstance(prompt, str) else ""
     if not text:
         raise GenlabError(f"Write what to draw, or press the chips: {PROMPT!r}, for one.")
-    if len(prompt) > LONGEST:
+    if len(text) > LONGEST:
         raise GenlabError(f"A sentence may have {LONGEST} characters; this one has {len(prompt):,}: say it shorter.")
+    text = WORLD.one_by_one(text)
+    if len(text) > LONGEST:
+        raise GenlabError(
+            f"A sentence may have {LONGEST} characters; this one has {len(text)}, each thing said for itself: say it "
+            "shorter."
+        )
     words = set(re.findall(r"\w+", text.lower()))
     if not words & set(WORLD.vocabulary()) - set(WORLD.FILLERS):
         strange = " ".join(filter(None, ["No word of this is known here.", unread(text)]))
@@ -632,7 +638,7 @@ def arrival() -> tuple[dict, np.ndarray]:
         films[view] = film | {"found": found}
     scenes = ui.part("data.scenes")
     rows = [KNOBS.defaults() | {"prompt": prompt} for prompt in scenes.captions(scenes.sample(12, 5))]
-    pictures = [finished(ui.Run(), row, 1)[0] for row in rows]
+    pictures = [finished(ui.Run(), [row], 1)[0][0] for row in rows]
     return films, viz.tile(np.concatenate(pictures).transpose(0, 3, 1, 2), 6, gap=2, scale=2)
 
 
@@ -742,6 +748,10 @@ def lesson(app: gr.Blocks) -> None:
         """The state that the link asks for."""
         query = dict(request.query_params)
         values = cleaned(query)
+        try:
+            JUDGES.permitted(values["judge"])
+        except GenlabError:  # a link from where others may judge
+            values["judge"] = CLIP
         at = query.get("view") if query.get("view") in VIEWS else WATCH
         sketch = ui.lengthened(query.get("sketch")) or BLOBS
         return *values.values(), chips(values["prompt"]), note(values["prompt"]), sketch, at, gr.Tabs(selected=at)
@@ -757,25 +767,21 @@ def lesson(app: gr.Blocks) -> None:
 
     def refresh(request: gr.Request, view, sketch, points, showing, *values):
         """Run the view that is open, unless its film shows just that, or is about to."""
-        sent, values = values, cleaned(dict(zip(KNOBS, values, strict=True)))
+        values = cleaned(dict(zip(KNOBS, values, strict=True)))
         if view not in VIEWS or RUNS.going(request.session_hash, (view, values, sketch)):
-            yield {made["prompt"]: gr.skip()}  # one that yields nothing at all would empty the box
             return
         if showing.get(view) in ([values, sketch, READY], [values, sketch, WHOLE]):
             came = showing[view][2] == READY  # of this film, the page itself brought the last picture only
             yield {films[view]: ready[view] if came else {"link": link(view, values, sketch)}}
-            yield written(view, values, sketch, points) | {made["prompt"]: values["prompt"]}
+            yield written(view, values, sketch, points)
             return
-        yield from run(request, view, sketch, points, showing, *sent)
+        yield from run(request, view, sketch, points, showing, *values.values())
 
     def run(request: gr.Request, view, sketch, points, showing, *values):
         """Run the view that is open, and stream it to its film."""
         if view not in VIEWS:
-            yield {made["prompt"]: gr.skip()}
             return
-        sent, stage = dict(zip(KNOBS, values, strict=True)), films[view]
-        values = cleaned(sent)
-        box = {made["prompt"]: values["prompt"]} if values["prompt"] != sent["prompt"] else {}  # it says what is drawn
+        values, stage = cleaned(dict(zip(KNOBS, values, strict=True))), films[view]
         sketch = sketch if ui.sketch(sketch) else ""  # whatever a stranger sends
         present = RUNS.begin(request.session_hash, (view, values, sketch))
         yield {on_stage: showing | {view: [values, sketch, BEGUN]}}
@@ -794,7 +800,7 @@ def lesson(app: gr.Blocks) -> None:
             for i, (shown, found) in enumerate(VIEW[view](values, present, sketch)):
                 yield {stage: shown}
                 if i == 0 and "message" not in shown:  # from here on the page is about this run
-                    yield {law: equation(view, values, sketch), code: python(view, values, sketch)} | box
+                    yield {law: equation(view, values, sketch), code: python(view, values, sketch)}
                 if found:
                     if view != SKETCH and not present.ended:  # half a run is no measurement
                         points = remember(points, found)
@@ -812,12 +818,22 @@ def lesson(app: gr.Blocks) -> None:
         """A control moved, or was only touched: the present run ends at its next step, and the next one begins."""
         RUNS.end(request.session_hash, "replaced")
 
+    def boxed(prompt):
+        """The box holds what is drawn, at once, before somebody types on."""
+        said = each_for_itself(prompt)
+        return gr.skip() if said == prompt else said
+
+    def asked_for(prompt, request: gr.Request):
+        moved(request)
+        return boxed(prompt)
+
     def fresh(seed, lock, prompt, view, showing, request: gr.Request):
         """Generate: another seed, unless it is kept, or it or the sentence was just typed: not the one on the stage."""
         moved(request)
         shown = showing[view][0] if view in showing else None
         typed = shown and (KNOBS["seed"].clean(seed), each_for_itself(prompt)) != (shown["seed"], shown["prompt"])
-        return KNOBS["seed"].clean(seed) if lock or typed else int(np.random.default_rng().integers(10_000))
+        seed = KNOBS["seed"].clean(seed) if lock or typed else int(np.random.default_rng().integers(10_000))
+        return seed, boxed(prompt)
 
     def pressed(value, request: gr.Request):
         """The chips write the sentence."""
@@ -860,20 +876,23 @@ def lesson(app: gr.Blocks) -> None:
     sliders = [made[name].release for name, knob in KNOBS.items() if isinstance(knob, ui.Number) and not knob.box]
     entered = [made["prompt"].submit, made["negative"].submit, made["sampler"].input, made["judge"].input, pad.input]
     starts = [
-        (refresh, gr.on([*sliders, *entered], moved, **quick)),
+        (refresh, gr.on([*sliders, *entered], asked_for, made["prompt"], made["prompt"], **quick)),
         (refresh, made["chips"].input(pressed, made["chips"], [made["prompt"], made["note"]], **quick)),
         (refresh, take.click(taken, [first_picture, pad], [pad, trouble], **quick)),
         (refresh, upload.upload(sent, upload, [pad, trouble], **quick)),
         (
             run,
             frame.generate.click(
-                fresh, [made["seed"], made["lock"], made["prompt"], view, on_stage], made["seed"], **quick
+                fresh,
+                [made["seed"], made["lock"], made["prompt"], view, on_stage],
+                [made["seed"], made["prompt"]],
+                **quick,
             ),
         ),
         (run, frame.suggested(suggestion, [made[name] for name in ("prompt", "seed", "n", "judge")], [*knobs, *heard])),
     ]
     state = [view, pad, runs_so_far, on_stage, *knobs]
-    shown = [*films.values(), runs_so_far, on_stage, first_picture, law, rates, code, made["prompt"]]
+    shown = [*films.values(), runs_so_far, on_stage, first_picture, law, rates, code]
     queued = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "multiple"}
     queued |= {"concurrency_limit": 2, "concurrency_id": "text_to_image"}
     # The link names a view, and so does a tab: either way the change of view is what runs, once. No event that runs
@@ -900,17 +919,19 @@ def endpoints() -> None:
         gr.api(function, api_name=function.__name__, concurrency_limit=2, concurrency_id="text_to_image")
 
 
-def finished(run: ui.Run, knobs: dict, n: int, sketch: str = "") -> tuple[np.ndarray, dict]:
-    """Pictures as bytes (n, 64, 64, 3) and what was found, after all steps or when the run's time is over."""
-    began, frame = run.elapsed, None
-    for step, now in enumerate(walk([knobs], n, sketch, pace=1.0, both=False), 1):  # noqa: B007 (the last is used)
+def finished(run: ui.Run, rows: list[dict], n: int, sketch: str = "") -> tuple[np.ndarray, list[dict]]:
+    """Pictures of each row of knobs as bytes (R, n, 64, 64, 3) and what was found, after all steps or when the run's
+    time is over."""
+    began, frame, found = run.elapsed, None, []
+    for step, now in enumerate(walk(rows, n, sketch, pace=1.0, both=False), 1):  # noqa: B007 (the last is used)
         frame = now or frame
         if not run.going:
             break
-    found = verdict(frame, 0, knobs["prompt"])
-    found["read"] = [reading(words) for words in found.pop("words")]
-    done = {"steps": step, "complete": step == knobs["steps"], "seconds": round(run.elapsed - began, 3)}
-    return frame.x_0[0], found | done
+    done = {"steps": step, "complete": step == rows[0]["steps"], "seconds": round(run.elapsed - began, 3)}
+    for row, knobs in enumerate(rows):
+        one = verdict(frame, row, knobs["prompt"])
+        found.append(one | {"read": [reading(words) for words in one.pop("words")]} | done)
+    return frame.x_0, found
 
 
 def asked(sent: dict, run: ui.Run) -> dict:
@@ -965,7 +986,7 @@ def text_to_image(
     """
     run = ui.Run(SECONDS)
     knobs = asked(locals(), run)
-    pictures, found = finished(run, knobs, knobs["n"])
+    (pictures,), (found,) = finished(run, [knobs], knobs["n"])
     return answer(pictures, 4, knobs, found)
 
 
@@ -990,9 +1011,9 @@ def text_to_image_sweep(
         sampler: "ddim", "ddpm", "dpm++" or "unipc"
         judge: whose CLIPScore: "clip-scenes"; where the page allows it a name of open_clip, a Hub id or a folder
     """
-    run = ui.Run(SECONDS)  # one for all rows: what a call may cost is bounded
+    run = ui.Run(SECONDS)
     knobs = asked(locals(), run)
-    pictures, found = zip(*(finished(run, knobs | {"guidance": rho}, knobs["n"]) for rho in RHOS), strict=True)
+    pictures, found = finished(run, [knobs | {"guidance": rho} for rho in RHOS], knobs["n"])
     rows = [{"guidance": rho, **row} for rho, row in zip(RHOS, found, strict=True)]
     return answer(np.concatenate(pictures), knobs["n"], knobs, {"rows": rows})
 
@@ -1031,7 +1052,7 @@ def image_to_image(
     except GenlabError as error:
         raise gr.Error(str(error), print_exception=False) from error
     knobs = asked(sent, run)
-    pictures, found = finished(run, knobs, knobs["n"], ui.sketched(picture, there))
+    (pictures,), (found,) = finished(run, [knobs], knobs["n"], ui.sketched(picture, there))
     return answer(pictures, 4, knobs, found)
 
 

@@ -97,6 +97,9 @@ def test_missing_and_further_things_are_told():
         ("3 hearts and one tiny square", "a heart and a heart, a heart and a tiny square"),
         ("red circles, two big, blue stars", "a red circle and a red circle, a big, blue star and a big, blue star"),
         ("a red circle above two stars", "a red circle above a star and a star"),
+        ("two\tcircles", "a circle and a circle"),
+        ("two circles in the middle and two stars", "a circle and a circle in the middle and a star and a star"),
+        ("two circles, and two stars", "a circle and a circle, and a star and a star"),
         ("a large red circle left of a small blue square", "a large red circle left of a small blue square"),
     ],
 )
@@ -116,6 +119,12 @@ def test_several_things_are_said_one_by_one(text, said):
         "all the circles",
         "number 2 star",
         "six stars",
+        "red and blue circles",
+        "two red and blue circles",
+        "two striped and one dotted circle",
+        "a star without squares and circles",
+        "no squares, circles",
+        "one and two circles",
     ],
 )
 def test_how_many_there_are_is_not_guessed(text):

@@ -1,6 +1,7 @@
 """genlab.ui and genlab.viz without a browser: pictures, charts, knobs, runs, films, the pad, the panels."""
 
 import base64
+import gc
 import html
 import math
 import re
@@ -8,6 +9,7 @@ import threading
 import zlib
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -20,6 +22,7 @@ pytest.importorskip("gradio")
 from genlab import ui, viz
 from genlab.names import FAMILIES, GenlabError
 from genlab.ui import runs, shelf, theme
+from genlab.ui.bench import Bench
 from genlab.ui.film import KEPT
 
 KNOBS = ui.Knobs(
@@ -204,6 +207,27 @@ def test_defaults_need_no_link():
 
 
 # -- runs --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_model_that_is_in_use_is_not_loaded_again(monkeypatch):
+    loaded = []
+
+    class Model:
+        @classmethod
+        def from_pretrained(cls, source):
+            loaded.append(source)
+            return cls()
+
+    monkeypatch.setattr("genlab.ui.bench.import_module", lambda name: SimpleNamespace(Model=Model))
+    bench = Bench("anywhere", "Model")
+    first = bench.get("a").result(10)
+    assert bench.get("a").result(10) is first and bench.get("b").result(10) is not first
+    assert bench.get("a").result(10) is first and loaded == ["a", "b"]
+    del first
+    bench.get("b").result(10)
+    gc.collect()
+    bench.get("a").result(10)
+    assert loaded == ["a", "b", "b", "a"], "what nobody works with made way"
 
 
 def test_a_new_run_replaces_the_old_one_of_the_same_visitor_only():

@@ -173,23 +173,29 @@ PART = re.compile(
 
 NUMBERS = ("one", "two", "three")
 SEVERAL = re.compile(
-    rf"(?:(?<=^)|(?<=\s))(?:(?:the|some) +)?(?:(?P<number>{_any(NUMBERS)}|[123]) +)?"
-    rf"(?P<words>(?:(?:{_any(w for kind in ('size', 'texture', 'colour') for w in SPOKEN[kind])})(?:, *| +)){{0,3}})"
+    rf"(?:(?<=^)|(?<=\s))(?:(?:the|some)\s+)?(?:(?P<number>{_any(NUMBERS)}|[123])\s+)?"
+    rf"(?P<words>(?:(?:{_any(w for kind in ('size', 'texture', 'colour') for w in SPOKEN[kind])})(?:,\s*|\s+)){{0,3}})"
     rf"(?P<shape>{_any(SPOKEN['shape'])})(?P<many>e?s)?\b",
     re.IGNORECASE,
 )
-FOLLOWS = re.compile(rf"(?:^|[,.;:]|\band|\b(?:{_any(o for word in RELATIONS for o in OTHER_WORDS[word])}))\Z", re.I)
+ANOTHER = re.compile(  # what stands before a thing, where all of it can be read
+    rf"[.;:]$|\b(?:{_any(o for word in RELATIONS for o in OTHER_WORDS[word])})$"
+    rf"|\b(?:(?:{_any(SPOKEN['shape'])})(?:e?s)?|{_any(PLACES)}|{_any(OTHER_WORDS['field'])})(?:,|,?\s+and)$",
+    re.IGNORECASE,
+)
 
 
 def one_by_one(text: str) -> str:
     """Each thing for itself, as captions have it: "two red circles" are "a red circle and a red circle". How many "red
     circles" are is not said: two. All else stays as it is, "six circles" too: three are the most in a picture."""
+    if re.search(r"\b(?:no|not|without)\b", text, re.IGNORECASE):
+        return text
 
     def each(found: re.Match) -> str:
-        number, before = (found["number"] or "").lower(), text[: found.start()].rstrip()
+        number, before = (found["number"] or "").lower(), text[max(0, found.start() - 40) : found.start()].rstrip()
         count = NUMBERS.index(number) + 1 if number in NUMBERS else int(number or 1 + bool(found["many"]))
         agrees = (count > 1) == bool(found["many"]) and (number or count > 1)
-        if not agrees or not FOLLOWS.search(before):  # after a word that nobody reads, it is not for us to say how many
+        if not agrees or (before and not ANOTHER.search(before)):
             return found[0]
         thing = found["words"] + found["shape"]
         first, *more = [f"{article(thing)} {thing}"] * count

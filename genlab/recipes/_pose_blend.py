@@ -170,6 +170,10 @@ def learn(
     """Pose blend shapes from bodies, each in some poses of its own (axis-angle), and bent in the next of some solids,
     so that no fold of one of them is learned; a second or so for each pose."""
     poses = poses[poses[:, 1:].norm(dim=-1).amax(dim=1) < SOUND]
+    if not (len(vertices) and len(poses) and poses_each and fleshes):
+        raise ValueError(
+            "pose blend shapes are learned from bodies, sound poses of them and solids: one or more of each"
+        )
     pairs = [(body, (body * poses_each + k) % len(poses)) for body in range(len(vertices)) for k in range(poses_each)]
     samples = with_mirror(solve(vertices, joints, weights, parents, poses, pairs, fleshes, progress), weights)
     bends = bending_joints(samples, weights, parents, bending)

@@ -5,12 +5,14 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, wait
 from importlib import import_module
+from weakref import WeakValueDictionary
 
 from genlab.ui.runs import Run
 
 
 class Bench:
-    """Holds one model of others, the last one asked for: two rarely fit. Loading goes on behind the page.
+    """Holds one model of others, the last one asked for: two rarely fit. What a run still works with is not
+    loaded again. Loading goes on behind the page.
 
     module, name: the class that loads it, met by name at run time, with `from_pretrained`."""
 
@@ -18,6 +20,7 @@ class Bench:
         self._kind = (module, name)
         self._lock, self._loading = threading.Lock(), threading.Lock()
         self._source, self._future = "", Future()
+        self._held = WeakValueDictionary()  # by their sources
 
     def get(self, source: str) -> Future:
         """The model, or its promise. A failed one is tried again by the next who asks."""
@@ -25,6 +28,9 @@ class Bench:
             failed = self._future.done() and self._future.exception() is not None
             if source != self._source or failed:
                 self._source, self._future = source, Future()
+                if (held := self._held.get(source)) is not None:
+                    self._future.set_result(held)
+                    return self._future
                 threading.Thread(target=self._load, args=(source, self._future), daemon=True).start()
             return self._future
 
@@ -44,6 +50,8 @@ class Bench:
         with self._loading:
             try:
                 module, name = self._kind
-                future.set_result(getattr(import_module(module), name).from_pretrained(source))
+                model = getattr(import_module(module), name).from_pretrained(source)
+                self._held[source] = model
+                future.set_result(model)
             except BaseException as error:
                 future.set_exception(error)

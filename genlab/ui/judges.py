@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Iterator
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 
-from genlab.names import GenlabError, did_you_mean, require
+from genlab.names import GenlabError, LoadError, did_you_mean, require
 from genlab.ui import limits
 from genlab.ui.bench import Bench
 from genlab.ui.runs import Run
@@ -33,15 +34,13 @@ class Judges:
         if name in self.ours or not name:
             return name
         offered = [*self.ours, *(allowed or [])]
+        near = did_you_mean(name, offered) or "."
         if allowed is not None and name not in allowed:
+            raise GenlabError(f"This page scores with {', '.join(offered) or 'no model'}, not with {name!r}{near}")
+        if "/" not in name and not _is_folder(name) and not find_spec("open_clip"):
             raise GenlabError(
-                f"This page scores with {', '.join(offered) or 'no model'}, not with {name!r}"
-                f"{did_you_mean(name, offered)}."
-            )
-        if "/" not in name and not Path(name).expanduser().is_dir() and not find_spec("open_clip"):
-            raise GenlabError(
-                f"{name!r} does not come with genlab{did_you_mean(name, offered)}. If it is one of open_clip's, "
-                "this page needs that library: pip install 'genlab[clip]'."
+                f"{name!r} does not come with genlab{near} If it is one of open_clip's, this page needs that library: "
+                "pip install 'genlab[clip]'."
             )
         return name
 
@@ -52,7 +51,13 @@ class Judges:
     def waiting(self, name: str, run: Run) -> Iterator[str]:
         """What to say until the model is there; the run's time starts when it is. Raises GenlabError."""
         if name not in self.ours:
-            yield from THEIRS.waiting(name, run)
+            try:
+                yield from THEIRS.waiting(name, run)
+            except LoadError as error:
+                near = get_close_matches(name.lower(), self.ours, n=1)
+                if not near:
+                    raise
+                raise LoadError(f"{error} Or is it {near[0]!r}, which is here?") from error
         elif not self._shelf.ready(name):
             yield "Loading the model, a few seconds the first time."
             self._shelf[name]
@@ -73,3 +78,10 @@ class Judges:
             allow_custom_value=True,
             visible=allowed is None or len(choices) > 1,
         )
+
+
+def _is_folder(name: str) -> bool:
+    try:
+        return Path(name).expanduser().is_dir()
+    except (OSError, RuntimeError, ValueError):  # too long a name, nobody's home
+        return False
