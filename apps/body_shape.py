@@ -90,7 +90,7 @@ function show(values) {
   const move = (text) => (v.motion === "still" ? { turn: { ...pose(text) } } : { play: v.motion });
   const joint = Math.max(JOINTS.indexOf(v.joint), 0), close = v.close && { joint, size: 0.14 };
   const apart = v.compare && !close, at = apart ? [0.84, 0, -0.45] : [0, 0, 0]; // side by side, as the camera stands
-  const [w, d] = apart ? [1.35, 0.5] : [0.8, 0.3], box = [[-w, 0, -d], [w, 1.8, d]], label = apart ? "now" : "";
+  const [w, d] = apart ? [1.35, 0.5] : [0.8, 0.3], box = [[-w, 0, -d], [w, 2, d]], label = apart ? "now" : "";
   const steps = { shape: v.shape, bend: v.bend, skin: v.skin }, paint = v.weights ? joint : null;
   const look = { paint, at, label, opacity: v.skeleton ? 0.55 : 1, ...(close ? { focus: close } : { box }) };
   tell("body", { weights: betas(v), ...move(v.pose), steps, ...look });
@@ -299,7 +299,7 @@ def bending(path: str = "") -> dict:
 def packed(body, name: str) -> dict:
     shape = np.moveaxis(viz.to_numpy(body.shapedirs), 2, 0)[:10]
     shape = np.concatenate([shape, np.zeros((10 - len(shape), *shape.shape[1:]), shape.dtype)])
-    made = ui.Scene("A human body.", name=name, yaw=28, pitch=7, floor=0, box=[[-0.8, 0, -0.3], [0.8, 1.8, 0.3]])
+    made = ui.Scene("A human body.", name=name, yaw=28, pitch=7, floor=0, box=[[-0.8, 0, -0.3], [0.8, 2, 0.3]])
     rig = ui.Rig.of(body, bending=False, betas=10)
     made.mesh("body", body.v_template, body.faces, directions=shape, rig=rig, coarse=coarse() if name == BODY else None)
     made.copy("template", "body", opacity=0.3, color="#7f8fa6", hidden=True)

@@ -45,7 +45,7 @@ READY, BEGUN, WHOLE = "ready", "begun", "whole"  # of a film: it came with the p
 TRY = {  # the lesson in order; what is not named goes back to its default, but sentence, seed, number and judge stay
     "no guidance": {"guidance": 0.0},
     "too much": {"guidance": 8.0},
-    "one word changed": {"prompt": PROMPT.replace("left of", "right of")},
+    "one word changed": {"prompt": WORLD.one_word_other},
     "never seen": {"prompt": "a large blue heart above a small red square, on a white field"},
     "not striped": {"prompt": "a large purple star in the middle, on a green field", "negative": "striped dotted"},
 }
@@ -60,7 +60,7 @@ NOTICE = """
   more words come true; much more of it, and pictures of one sentence become alike and harsh.
 - ◇ marks a colour and a shape never shown together in training. Both are known from elsewhere: is the pair?
 - Two judges: CLIPScore says in one number how well picture and sentence fit; the reader, which never saw a sentence,
-  says what is where. CLIPs differ in what they see: where another can be named, it is under More.
+  says what is where. CLIPs differ in what they see; More may offer another.
 - An unknown word is drawn as if it were some word or none: the text tower has one vector for all it cannot read.
 """
 PANELS = ("zₜ, decoded: what the sampler holds", "x̂: the picture the network sees in it")
@@ -119,7 +119,8 @@ def checked(prompt) -> str:
         )
     words = set(re.findall(r"\w+", text.lower()))
     if not words & set(WORLD.vocabulary()) - set(WORLD.FILLERS):
-        strange = " ".join(filter(None, ["No word of this is known here.", unread(text)]))
+        first = "" if WORLD.uncounted(text) else "No word of this is known here."
+        strange = " ".join(filter(None, [first, unread(text)]))
         raise GenlabError(f"{strange} Things are {', '.join(WORLD.SHAPES)}.")
     return text
 
@@ -135,12 +136,18 @@ def checked_negative(text) -> str:
 
 def unread(text: str) -> str:
     """A sentence about the words that the text tower cannot read; "" if it reads all."""
-    said = []
-    for word in (strange := WORLD.unknown(text))[:3]:
-        near = WORLD.near(word)
-        said.append(f"{word[:24]!r} is unknown" + (f": did you mean {' or '.join(near)}?" if near else "."))
+    many, said, alone = WORLD.uncounted(text), [], []
+    strange = [word for word in WORLD.unknown(text) if word not in many]
+    for word in strange[:3]:
+        if near := WORLD.near(word):
+            said.append(f"{word[:24]!r} is unknown: did you mean {' or '.join(near)}?")
+        else:
+            alone.append(repr(word[:24]))
+    if alone:
+        said.append(f"{', '.join(alone)} {'is' if len(alone) == 1 else 'are'} unknown.")
     more = len(strange) - 3
-    return " ".join(said) + (f" So {'is' if more == 1 else 'are'} {more} more." if more > 0 else "")
+    said += [f"So {'is' if more == 1 else 'are'} {more} more."] if more > 0 else []
+    return " ".join([*said, *[f"Say how many {word}: one, two or three." for word in many[:1]]])
 
 
 def note(prompt: str) -> str:
@@ -152,6 +159,13 @@ def note(prompt: str) -> str:
         said.append(f"Three things are the most that a picture holds, and here are {len(meant.things)}.")
     if strange := unread(prompt):
         said.append(f"{escape(strange)} The model has one word for all that it does not know.")
+    if pale := WORLD.pale(prompt):
+        (colour, shape), colours = pale[0], ", ".join(WORLD.COLOURS)
+        said.append(f"A {escape(colour)} {escape(shape)}? Things are {colours}; {escape(colour)} is a field's colour.")
+    elif bare := [thing.shape for thing in meant.things if not thing.colour]:
+        said.append(
+            f"No colour is said of the {bare[0]}. Training always named one, so it may not be drawn: say which."
+        )
     if pairs := WORLD.held_out(meant):
         said.append(f"<b>◇ {escape(' and '.join(pairs))}:</b> never seen in training.")
     return "".join(f'<p class="gl-note" role="status">{text}</p>' for text in said)
@@ -333,7 +347,8 @@ def expected(prompt: str, n: int) -> list[dict]:
 
 def summary(found: dict, prompt: str) -> str:
     """A verdict in a few words; of a sentence with words that nobody knows it says that it is no verdict on those."""
-    n, known, asked = len(found["scores"]), not WORLD.unknown(prompt), ""
+    n, asked = len(found["scores"]), ""
+    known = not WORLD.unknown(prompt) and not WORLD.pale(prompt)
     if found["whole"] is not None:
         how, what = ("all as asked", "said") if known else ("as far as it was understood", "understood")
         asked = f"{found['whole']} of {n} {how}, {100 * found['share']:.0f} % of what was {what} right, "
@@ -843,8 +858,9 @@ def lesson(app: gr.Blocks) -> None:
 
     def typed(prompt):
         """Somebody types: how it is understood so far. Nothing is drawn before Enter."""
-        prompt = each_for_itself(prompt)
-        return chips(prompt), note(prompt)
+        said = each_for_itself(prompt)
+        apart = f'<p class="gl-note">Drawn as: {escape(said)}</p>' if said != KNOBS["prompt"].clean(prompt) else ""
+        return chips(said), apart + note(said)
 
     def suggestion(name, prompt, seed, n, judge, request: gr.Request):
         moved(request)
@@ -853,7 +869,8 @@ def lesson(app: gr.Blocks) -> None:
         except GenlabError:  # nothing can be drawn of it: the lesson begins anew
             prompt = PROMPT
         kept = {"prompt": prompt, "seed": seed, "n": n, "judge": judge}
-        values = cleaned(KNOBS.defaults() | kept | TRY[name])
+        changes = {knob: value(prompt) if callable(value) else value for knob, value in TRY[name].items()}
+        values = cleaned(KNOBS.defaults() | kept | changes)
         return *values.values(), chips(values["prompt"]), note(values["prompt"])
 
     def sent(file, request: gr.Request):

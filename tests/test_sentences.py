@@ -131,6 +131,20 @@ def test_how_many_there_are_is_not_guessed(text):
     assert sentences.one_by_one(text) == text
 
 
+def test_what_is_left_uncounted_or_has_a_fields_colour_is_told():
+    assert sentences.uncounted("seven circles and many red stars") == ["circles", "stars"]
+    assert not sentences.uncounted("two circles")
+    assert sentences.pale("a pink star on a pink field") == [("pink", "star")]
+    assert sentences.pale("a white small heart") == [("white", "heart")] and not sentences.pale("a red star")
+
+
+def test_one_word_is_another():
+    assert sentences.one_word_other("a star left of a heart") == "a star right of a heart"
+    assert sentences.one_word_other("a star below a heart") == "a star above a heart"
+    assert sentences.one_word_other("a red star, a blue heart") == "a green star, a blue heart"
+    assert sentences.one_word_other("a star") == "a star"
+
+
 def test_captions_say_each_thing_for_itself(some):
     for text in [*scenes.captions(some), *scenes.paraphrases(some, 0)]:
         assert sentences.one_by_one(text) == text

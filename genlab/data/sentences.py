@@ -204,6 +204,34 @@ def one_by_one(text: str) -> str:
     return SEVERAL.sub(each, text)
 
 
+def uncounted(text: str) -> list[str]:
+    """The plurals of things that `one_by_one` leaves as they are: of "seven circles" ["circles"]."""
+    return re.findall(rf"\b(?:{_any(SPOKEN['shape'])})e?s\b", one_by_one(text), re.IGNORECASE)
+
+
+PALE = re.compile(
+    rf"\b({_any(set(FIELDS) - set(COLOURS))})\s+(?:(?:{_any(SPOKEN['size'] + SPOKEN['texture'])})\s+)*"
+    rf"({_any(SPOKEN['shape'])})\b",
+    re.IGNORECASE,
+)
+
+
+def pale(text: str) -> list[tuple[str, str]]:
+    """Things in a colour that fields alone have: of "a pink star" [("pink", "star")]."""
+    return PALE.findall(text)
+
+
+def one_word_other(text: str) -> str:
+    """The sentence with one word exchanged: of its relation, or the first colour; as it is if it has neither."""
+    for pair in (RELATIONS[:2], RELATIONS[2:]):
+        for word, other in (pair, pair[::-1]):
+            if re.search(rf"\b{word}\b", text):
+                return re.sub(rf"\b{word}\b", other, text, count=1)
+    colours = [word for word in re.findall(r"\w+", text) if word in COLOURS]
+    other = [*COLOURS, *COLOURS][[*COLOURS].index(colours[0]) + 3] if colours else ""
+    return re.sub(rf"\b{colours[0]}\b", other, text, count=1) if colours else text
+
+
 def understand(text: str) -> Said:
     """What a text says in the world's words, synonyms included; what else it says is passed over."""
     things, relations, field, pending, waiting = [], [], "", {}, None

@@ -141,7 +141,7 @@ function difference(old, about, frame) {
   if (!changed.length || old.about.noise !== about.noise) return null;
   if (changed.length > 1 && changed.includes(about.subject)) return null; // other things, drawn in another way
   const pairs = changed.map((key) => differing(old.about.knobs[key], about.knobs[key]));
-  const words = (k) => changed.map((key, i) => `${key} ${pairs[i][k] || "nothing"}`).join(", ");
+  const words = (k) => changed.map((key, i) => (key === about.subject ? `“${pairs[i][k]}”` : `${key} ${pairs[i][k] || "nothing"}`)).join(", ");
   return { frame: old.frame, words: words(0), nowWords: words(1) };
 }
 

@@ -1,12 +1,13 @@
 """The CLIPs that a page scores with: ours by name; others' at home, or where the page's owner names them."""
 
+import re
 import time
 from collections.abc import Iterator
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 
-from genlab.names import GenlabError, LoadError, did_you_mean, require
+from genlab.names import GenlabError, LoadError, did_you_mean, require, root
 from genlab.ui import limits
 from genlab.ui.bench import Bench
 from genlab.ui.runs import Run
@@ -35,6 +36,8 @@ class Judges:
             return name
         offered = [*self.ours, *(allowed or [])]
         near = did_you_mean(name, offered) or "."
+        if self.ours and re.fullmatch(r"[\w-]+", name) and _is_folder(str(root() / "model_cards" / name)):
+            raise GenlabError(f"{name!r} of genlab does not score here: {' or '.join(self.ours)} does.")
         if allowed is not None and name not in allowed:
             raise GenlabError(f"This page scores with {', '.join(offered) or 'no model'}, not with {name!r}{near}")
         if "/" not in name and not _is_folder(name) and not find_spec("open_clip"):

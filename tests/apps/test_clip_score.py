@@ -542,6 +542,8 @@ def test_a_model_of_open_clip_scores_on_the_page_and_a_wrong_name_is_told(visit,
 def test_strangers_use_our_models_and_those_the_owner_names(app, monkeypatch):
     assert app.JUDGES.permitted(" clip-scenes ") == app.JUDGES.permitted(None) == "clip-scenes"
     monkeypatch.setenv("GENLAB_PUBLIC", "0")
+    with pytest.raises(GenlabError, match="'ddpm-mnist' of genlab does not score here: clip-scenes or clip-mnist does"):
+        app.JUDGES.permitted("ddpm-mnist")
     assert app.JUDGES.permitted("/some/folder") == "/some/folder"
     monkeypatch.setenv("GENLAB_PUBLIC", "1")
     for name in ("/etc", "user/clip", "ViT-B-32/openai", "../x"):

@@ -90,8 +90,9 @@ def test_a_sentence_that_cannot_be_drawn_is_refused_with_a_reason(app):
         ("  ", "Write what to draw"),
         (None, "Write what to draw"),
         ("a circle " * 1200, r"may have 300 characters; this one has 10,800"),
-        ("a dog and the cat", "No word of this is known here. 'dog' is unknown"),
+        ("a dog and the cat", "No word of this is known here. 'dog', 'cat' are unknown"),
         ("of the", "No word of this is known here. Things are circle"),
+        ("seven circles", "^'seven' is unknown. Say how many circles"),
     ):
         with pytest.raises(GenlabError, match=why):
             app.checked(text)
@@ -105,7 +106,9 @@ def test_unknown_words_and_unseen_pairs_are_told_before_anything_is_drawn(app):
     assert app.note(app.PROMPT) == app.note(f'"{app.PROMPT}."') == ""
     assert "Three things are the most that a picture holds, and here are 4" in app.note("a circle " * 4)
     assert app.note("a circle " * 300).count("<p") == 1 and "300 characters are the most" in app.note("a circle " * 300)
-    assert app.unread(" ".join("abcdef")) == "'b' is unknown. 'c' is unknown. 'd' is unknown. So are 2 more."
+    assert app.unread(" ".join("abcdef")) == "'b', 'c', 'd' are unknown. So are 2 more."
+    assert app.unread("seven circles") == "'seven' is unknown. Say how many circles: one, two or three."
+    assert "A pink star? Things are red" in app.note("a pink star") and "of the square" in app.note("a square")
     assert app.unread(" ".join("bcde")).endswith("So is 1 more.")
 
 
@@ -430,7 +433,7 @@ def test_one_word_changed_is_held_against_what_was_there_on_arrival(visit, view)
     again(page, lambda: page.get_by_role("button", name="one word changed", exact=True).click())
     assert page.locator(".gl-modes:visible").count() == 1
     titles = page.locator(".gl-film:visible figcaption > span:first-child").all_inner_texts()
-    assert titles[0].startswith("before: Sentence") and "left of" in titles[0] and "right of" in titles[1]
+    assert titles[0].startswith("before: \u201c") and "left of" in titles[0] and "right of" in titles[1]
 
 
 @pytest.mark.browser
@@ -471,7 +474,7 @@ def test_enter_draws_what_was_typed_and_unknown_words_are_told(visit):
     again(page, lambda: prompt_of(page).press("Enter"))
     assert "'crimson' is unknown" in status_of(page).inner_text() and "seed=3" in page.url, "the same noise"
     titles = page.locator(".gl-film figcaption").all_inner_texts()[:2]
-    assert titles[0].startswith("before: Sentence") and titles[1].startswith("now: Sentence")
+    assert titles[0].startswith("before: \u201c") and titles[1].startswith("now: \u201c")
     again(page, lambda: page.get_by_role("button", name="not striped", exact=True).click())
     assert page.locator(".gl-modes:visible").count() == 0, "another sentence, drawn in another way"
     for text, why in (("", "Write what to draw"), ("a dog", "No word of this is known here")):
