@@ -138,6 +138,8 @@ def unread(text: str) -> str:
     """A sentence about the words that the text tower cannot read; "" if it reads all."""
     many, said, alone = WORLD.uncounted(text), [], []
     strange = [word for word in WORLD.unknown(text) if word not in many]
+    if counted := [word for word in strange if many and word.lower() in WORLD.NUMBERS]:
+        strange = [word for word in strange if word not in counted]  # a word between is what was not read
     for word in strange[:3]:
         if near := WORLD.near(word):
             said.append(f"{word[:24]!r} is unknown: did you mean {' or '.join(near)}?")
@@ -147,7 +149,7 @@ def unread(text: str) -> str:
         said.append(f"{', '.join(alone)} {'is' if len(alone) == 1 else 'are'} unknown.")
     more = len(strange) - 3
     said += [f"So {'is' if more == 1 else 'are'} {more} more."] if more > 0 else []
-    return " ".join([*said, *[f"Say how many {word}: one, two or three." for word in many[:1]]])
+    return " ".join([*said, *[f"Say how many {word}: one, two or three." for word in many[:1] if not counted]])
 
 
 def note(prompt: str) -> str:

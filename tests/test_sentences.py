@@ -98,6 +98,7 @@ def test_missing_and_further_things_are_told():
         ("red circles, two big, blue stars", "a red circle and a red circle, a big, blue star and a big, blue star"),
         ("a red circle above two stars", "a red circle above a star and a star"),
         ("two\tcircles", "a circle and a circle"),
+        ("two small pink stars", "a small pink star and a small pink star"),
         ("two circles in the middle and two stars", "a circle and a circle in the middle and a star and a star"),
         ("two circles, and two stars", "a circle and a circle, and a star and a star"),
         ("a large red circle left of a small blue square", "a large red circle left of a small blue square"),

@@ -172,9 +172,10 @@ PART = re.compile(
 
 
 NUMBERS = ("one", "two", "three")
+LIKE = {*SPOKEN["size"], *SPOKEN["texture"], *SPOKEN["colour"], *FIELDS}  # what may be said of a thing, rightly or not
 SEVERAL = re.compile(
     rf"(?:(?<=^)|(?<=\s))(?:(?:the|some)\s+)?(?:(?P<number>{_any(NUMBERS)}|[123])\s+)?"
-    rf"(?P<words>(?:(?:{_any(w for kind in ('size', 'texture', 'colour') for w in SPOKEN[kind])})(?:,\s*|\s+)){{0,3}})"
+    rf"(?P<words>(?:(?:{_any(LIKE)})(?:,\s*|\s+)){{0,3}})"
     rf"(?P<shape>{_any(SPOKEN['shape'])})(?P<many>e?s)?\b",
     re.IGNORECASE,
 )
