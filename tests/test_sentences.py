@@ -143,7 +143,8 @@ def test_one_word_is_another():
     assert sentences.one_word_other("a star left of a heart") == "a star right of a heart"
     assert sentences.one_word_other("a star below a heart") == "a star above a heart"
     assert sentences.one_word_other("a red star, a blue heart") == "a green star, a blue heart"
-    assert sentences.one_word_other("a star") == "a star"
+    assert sentences.one_word_other("a star on a blue field") == "a star on a blue field"
+    assert sentences.one_word_other("a black star on a blue field") == "a yellow star on a blue field"
 
 
 def test_captions_say_each_thing_for_itself(some):

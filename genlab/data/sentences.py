@@ -223,14 +223,16 @@ def pale(text: str) -> list[tuple[str, str]]:
 
 
 def one_word_other(text: str) -> str:
-    """The sentence with one word exchanged: of its relation, or the first colour; as it is if it has neither."""
+    """The sentence with one word exchanged: of its relation, or the first thing's colour; as it is without either."""
     for pair in (RELATIONS[:2], RELATIONS[2:]):
         for word, other in (pair, pair[::-1]):
             if re.search(rf"\b{word}\b", text):
                 return re.sub(rf"\b{word}\b", other, text, count=1)
-    colours = [word for word in re.findall(r"\w+", text) if word in COLOURS]
-    other = [*COLOURS, *COLOURS][[*COLOURS].index(colours[0]) + 3] if colours else ""
-    return re.sub(rf"\b{colours[0]}\b", other, text, count=1) if colours else text
+    found = re.search(rf"\b(?:{_any(COLOURS)})\b(?!\s+(?:{_any(OTHER_WORDS['field'])}))", text)  # a field has its own
+    if not found:
+        return text
+    colours = [*COLOURS]
+    return text[: found.start()] + colours[(colours.index(found[0]) + 3) % len(colours)] + text[found.end() :]
 
 
 def understand(text: str) -> Said:

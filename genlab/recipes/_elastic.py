@@ -29,7 +29,7 @@ MU, KAPPA = 1.0, 30.0  # a Poisson's ratio of 0.48
 BONE = 3.0  # stiffness of a bone, mu times metres for a metre of it
 STEP = 0.01  # metres between two points of a bone, and its radius: without one it could not pass on its twist
 SMOOTH = 0.06  # metres: flesh leaves skinning in waves longer than some of these, or folds would buckle at will: with
-# less than an edge and a half, one solid's are 5 to 8 mm from another's, with this 4 to 5
+# less than an edge and a half, one solid's come out otherwise than another's
 REACH = 0.3  # metres over which the flesh's own stiffness equals the pull towards skinning
 SKULL = 0.02  # the same where flesh hangs on one joint at the end of a limb: skull, palm, sole
 FURTHEST = 0.08  # metres from skinning: where skinning folds the body through itself nothing sensible is further

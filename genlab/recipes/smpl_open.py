@@ -27,7 +27,9 @@ PEOPLE = 2_000  # bodies to learn from; 10 directions are as good from 1,000
 TAUGHT = 22  # twice so many of them teach how flesh bends, in 12 poses each
 UNSEEN = 200  # bodies to measure on, of another seed
 BENT, POSES = 5, 20  # of those, how many are bent, and in how many poses each
-EDGES = tuple(mm / 1000 for mm in range(40, 47))  # folds of one solid differ by 4 mm from another's: seven are asked
+EDGES = tuple(
+    mm / 1000 for mm in range(40, 47)
+)  # folds of one solid differ by millimetres from another's: seven are asked
 # key of _pose_blend.compare, name, unit, what is good, settings, headline, note
 BENDING = (
     ("volume_percent", "volume_change", "%", "", {}, True, "mean change from the rest pose; spread: over people"),
