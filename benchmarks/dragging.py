@@ -1,13 +1,18 @@
-"""How many pictures a second a page shows while something is dragged, in a real browser: a body as a beta changes, and
-the digit under the pointer that moves over the map of codes.
+"""How alive a page is, in a real browser. How many pictures a second it shows while something is dragged: a body as a
+beta changes, the digit under the pointer that moves over the map of codes. How soon a change is seen: of a pose, and of
+a joint that was let go, to which the server fits a body.
 
 Server and headless Chromium share this machine's cores, and without a graphics card pictures are drawn on them too.
 A body is then drawn roughly while something moves, once the page has noticed: both are told, the first two seconds and
-the five after them.
+the five after them. A change is seen once the page has drawn it and could draw the next picture.
 """
 
+import contextlib
 import os
+import re
 import shutil
+import statistics
+from collections.abc import Iterator
 
 from benchmarks.timing import table
 
@@ -35,10 +40,59 @@ MOVE = """async (seconds) => {
   }
   return (Number(plane.dataset.frames) - first) / ((performance.now() - start) / 1000);
 }"""
+# From the next event of a kind to the picture after it; `run`: after the first state of the run that it starts
+WAIT = """([kind, run]) => {
+  const name = () => document.querySelector(".gl-race")?.dataset.run;
+  const frames = () => document.querySelector(".gl-view").dataset.frames;
+  const next = () => new Promise(requestAnimationFrame);
+  window.glSeen = new Promise((seen) => addEventListener(kind, async () => {
+    const start = performance.now(), old = name();
+    let drawn = frames();
+    while (run && name() === old) [drawn] = [frames(), await next()];
+    while (frames() === drawn) await next();
+    await next();
+    seen(performance.now() - start);
+  }, { capture: true, once: true }));
+}"""
 WINDOWS = {"desk, 1280 x 800": (1280, 800), "phone, 390 x 844": (390, 844)}
 LESSONS = {
     "a body's beta dragged": ("body_shape?motion=still", ".gl-view[data-state=done]", DRAG),
     "the pointer moved over the map of digits": ("latent_space", ".gl-plane[data-state=live]:visible", MOVE),
+}
+
+
+TIMES = 20  # changes
+
+
+def turn(page) -> Iterator[float]:
+    """An arm is turned from its slider, by 36 degrees at a time."""
+    slider = page.get_by_role("slider", name=re.compile("range slider for Turn about z"))
+    slider.focus()
+    for k in range(TIMES):
+        page.wait_for_timeout(700)  # at rest the body is drawn well again
+        page.evaluate(WAIT, ["input", False])
+        slider.press("PageUp" if k % 4 < 2 else "PageDown")
+        yield page.evaluate("glSeen")
+
+
+def let_go(page) -> Iterator[float]:
+    """A wrist is dragged to another place and let go."""
+    for k in range(TIMES):
+        page.locator(".gl-race[data-state=done]").wait_for()
+        page.wait_for_timeout(700)
+        box = page.locator("[data-joint='20'] .gl-dot").bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.move(x + 12 * (-1) ** k, y + 24 * (-1) ** (k // 2), steps=4)
+        page.evaluate(WAIT, ["pointerup", True])
+        page.mouse.up()
+        yield page.evaluate("glSeen")
+
+
+CHANGES = {
+    "a pose, until it is seen": ("body_shape?motion=still&joint=left_shoulder", turn),
+    "a joint let go, until its first fit is seen": ("fit_pose", let_go),
 }
 
 
@@ -51,19 +105,29 @@ def run(options) -> str:
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if browser is None:
         return "Not measured: it takes a browser (install chromium)."
-    site, rows = serve(block=False), []
+    site, rates, waits = serve(block=False), [], []
     with sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
-        for what, (path, there, script) in LESSONS.items():
-            for name, (width, height) in WINDOWS.items():
-                page = chromium.new_page(viewport={"width": width, "height": height})
-                page.set_default_timeout(120_000)
-                page.goto(site.local_url + path, wait_until="domcontentloaded")
-                page.locator(there).wait_for()
-                page.locator(".katex").first.wait_for()  # the last of what comes by itself
-                rates = [page.evaluate(script, seconds) for seconds in (2, 5)]
-                rows.append([what, name, *(f"{rate:.0f}" for rate in rates)])
-                page.close()
+
+        @contextlib.contextmanager
+        def visit(path: str, there: str, size: tuple[int, int]):
+            page = chromium.new_page(viewport=dict(zip(("width", "height"), size, strict=True)))
+            page.set_default_timeout(120_000)
+            page.goto(site.local_url + path, wait_until="domcontentloaded")
+            page.locator(there).wait_for()
+            page.locator(".katex").first.wait_for()  # the last of what comes by itself
+            yield page
+            page.close()
+
+        for name, size in WINDOWS.items():
+            for what, (path, there, script) in LESSONS.items():
+                with visit(path, there, size) as page:
+                    rates.append([what, name, *(f"{page.evaluate(script, seconds):.0f}" for seconds in (2, 5))])
+            for what, (path, change) in CHANGES.items():
+                with visit(path, ".gl-view[data-state=done]", size) as page:
+                    found = sorted(change(page))
+                    waits.append([what, name, f"{statistics.median(found):.0f} ms", f"{found[-1]:.0f} ms"])
         chromium.close()
     site.close()
-    return table(["no graphics card", "window", "pictures/s at first", "then"], rows)
+    fluent = table(["no graphics card", "window", "pictures/s at first", "then"], rates)
+    return f"{fluent}\n\n{table([f'{TIMES} changes each', 'window', 'median', 'slowest'], waits)}"

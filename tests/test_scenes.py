@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from genlab.data import scenes as S
-from genlab.data.sentences import understand
+from genlab.data.sentences import understand, unknown
 
 INK = torch.tensor(list(S.COLOURS.values())).float()
 PAPER = torch.tensor(list(S.FIELDS.values())).float()
@@ -231,6 +231,17 @@ def test_exchanged_and_paraphrased_words():
             if first != second:
                 straight = S.RELATIONS.index(word) == many.relation[i]
                 assert before == (first if straight else second), text
+
+
+def test_colours_may_go_unsaid():
+    scenes = S.sample(1_000, 9)
+    assert S.paraphrases(scenes, 1, 0.0) == S.paraphrases(scenes, 1)
+    for share in (0.0, 0.3, 1.0):
+        texts = S.paraphrases(scenes, 1, share)
+        assert not any(re.search(r"\ba [aeiou]|\ban [^aeiou]", text) for text in texts)
+        assert not unknown(" ".join(texts))
+        coloured = [bool(thing.colour) for text in texts for thing in understand(text).things]
+        assert len(coloured) == scenes.count.sum() and abs(sum(coloured) / len(coloured) - (1 - share)) < 0.03
 
 
 @pytest.mark.parametrize(

@@ -359,11 +359,12 @@ def exchanged(scenes: Scenes) -> list[str]:
     ]
 
 
-def paraphrases(scenes: Scenes, seed: int | np.random.Generator = 0) -> list[str]:
+def paraphrases(scenes: Scenes, seed: int | np.random.Generator = 0, colourless: float = 0.0) -> list[str]:
     """The same in other words and often with less said: from the other side, in another order, sizes, places and
-    backgrounds left out. Textures are never left out, since a thing without one is plain."""
+    backgrounds left out, and of so many things, colourless in [0, 1], the colour. Textures are never left out, since a
+    thing without one is plain."""
     rng = np.random.default_rng(seed)
-    return [_text(_caption(one, rng)) for one in _rows(scenes)]
+    return [_text(_colourless(_caption(one, rng), rng, colourless)) for one in _rows(scenes)]
 
 
 def glimpses(scenes: Scenes, seed: int | np.random.Generator = 0) -> list[tuple[str, str]]:
@@ -498,6 +499,18 @@ def _changed(words: Words, one: dict, rng: np.random.Generator, kind: str | None
         same = next((said for said in OTHER_WORDS.values() if word in said), (word,))
         new = str(rng.choice([other for other in CHOICES[its] if other not in same]))
     return _with(words, at, new)
+
+
+def _colourless(words: Words, rng: np.random.Generator, share: float) -> Words:
+    """The words without some of the colours of things."""
+    out: Words = []
+    for word, its in words:
+        if its == "colour" and share and rng.random() < share:
+            continue
+        if out and out[-1][0] in ("a", "an"):
+            out[-1] = (article(word), "")
+        out.append((word, its))
+    return out
 
 
 def _unsaid(words: Words) -> bool:

@@ -13,12 +13,13 @@ from genlab.words import tokens
 
 CONFIG = LatentDiffusionConfig(words=scenes.vocabulary(), scale=1.2)  # kl-vae-scenes' codes deviate by 0.84
 STEPS = 30
+COLOURLESS = 0.2  # of things in other words: who types may leave a colour open
 
 
 def told(some: scenes.Scenes, seed: int) -> Batch:
     """Pictures and sentences, half of them with all that is there, half in other words and with less said."""
     half = len(some) // 2
-    texts = scenes.captions(some[:half]) + scenes.paraphrases(some[half:], seed)
+    texts = scenes.captions(some[:half]) + scenes.paraphrases(some[half:], seed, COLOURLESS)
     return {"image": _scenes.pictures(some), "tokens": tokens(texts, CONFIG.words, CONFIG.context)}
 
 
