@@ -443,13 +443,16 @@ def events(app, frame, made, drawn, view, shown, texts: dict, ready: dict) -> No
 
     def changed(request: gr.Request, value, pose, *values):
         """A joint was moved or switched, or that undone, or a knob of the fitters moved: the figure stays."""
-        figure, knobs = ui.Figure.of(value), cleaned(values)
-        if figure is not None and not figure.true:
-            yield {made["pose"]: gr.Radio(value=None)}  # it is none of ours any more
-        elif figure is not None:
-            knobs["pose"] = pose
-            yield {made["pose"]: gr.Radio(value=pose)}
-        yield from fit(request, knobs, figure)
+        figure, knobs, chosen = ui.Figure.of(value), cleaned(values), {}
+        if figure is not None:
+            if figure.true:
+                knobs["pose"] = pose
+            chosen = {made["pose"]: gr.Radio(value=pose if figure.true else None)}  # moved, it is none of ours any more
+        for told in fit(request, knobs, figure):  # the first one brings it along: each takes its time
+            yield chosen | told
+            chosen = {}
+        if chosen:
+            yield chosen
 
     def uploaded(request: gr.Request, path, *values):
         try:

@@ -1,7 +1,8 @@
 // The figure's behaviour. `element`, `props`, `trigger`, `watch` come from gradio's HTML component; figure.py says what
 // arrives. Whoever fits a body to it shows the fit by an event, in the browser, at once:
 //   document.dispatchEvent(new CustomEvent("gl-fit", { detail: [{ name, names, bones, xy: [[u, v], ...], trail: [xy, ...] }] }));
-// `trail`: the same joints earlier on. `name` picks the colour, by the class gl-lane-NAME.
+// `trail`: the same joints earlier on. `name` picks the colour, by the class gl-lane-NAME. A change, before it is sent to
+// the server, is told by the event "gl-moved": fits of what was there before are over.
 const SVG = "http://www.w3.org/2000/svg", find = (selector) => element.querySelector(selector);
 const svg = find("svg"), joints = find(".gl-joints"), bones = find(".gl-bones"), fits = find(".gl-fits");
 const picture = find("image"), said = find("output"), chooser = find("input");
@@ -132,6 +133,7 @@ function flip(k) {
 function publish() {
   clearTimeout(waiting);
   waiting = 0;
+  document.dispatchEvent(new CustomEvent("gl-moved"));
   props.value = structuredClone(state);
   trigger("input");
 }

@@ -185,6 +185,8 @@ range.addEventListener("input", () => {
   show();
 });
 
+document.addEventListener("gl-moved", () => element.isConnected && stop()); // time for the new fit, not for the old one
+
 // The viewer's bodies may come later than the race, and again.
 const arrivals = new MutationObserver((changes) => {
   if (!element.isConnected) return arrivals.disconnect();

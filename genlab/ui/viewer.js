@@ -15,7 +15,7 @@ const FOV = (28 * Math.PI) / 180; // narrow, as with the lens that portraits are
 
 // A component that was hidden is made anew, with its last value alone; so what its stage held outlives it here.
 const places = (globalThis.glPlaces ??= new Map());
-const state = { ...BLANK, ...places.get(PLACE), painter: null, asked: 0, frames: 0 };
+const state = { ...BLANK, ...places.get(PLACE), painter: null, asked: 0, frames: 0, pace: 16 };
 places.set(PLACE, state);
 
 class Trouble extends Error {} // whose message is for the visitor
@@ -295,14 +295,14 @@ function draw() {
   if (running) onward();
 }
 
-// Whether to draw roughly, fewer pixels, vertices and triangles: while something moves, on a machine that again and again
-// takes long until it could draw the next picture, as without a graphics card. At rest all is drawn well.
+// Whether to draw roughly, fewer pixels, vertices and triangles: while something moves, on a machine that drew fewer than
+// 30 pictures a second for a while, as without a graphics card. At rest all is drawn well.
 function late(playing) {
   const now = performance.now(), moves = playing || now - (state.ready ?? -1e9) < 300;
   requestAnimationFrame(() => {
     state.ready = performance.now();
-    state.lateness = clamp((state.lateness ?? 0) + (state.ready - now > 45 ? 1 : -1), 0, 8);
-    state.slow ||= state.lateness >= 4;
+    state.pace += (Math.min(state.ready - now, 60) - state.pace) / 8; // ms a picture; one that took long counts little
+    state.slow ||= state.pace > 34;
   });
   clearTimeout(state.rest);
   const rough = Boolean(state.slow && moves);
