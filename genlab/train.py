@@ -34,7 +34,7 @@ from genlab.report import Report
 
 Batch = dict[str, Tensor]
 # of a recipe's settings, those that a run may go on with otherwise than it began, and that tell in its weights
-FREE = ("steps", "lr", "schedule", "warmup", "eps", "weight_decay", "clip", "ema", "precision")
+FREE = ("steps", "lr", "schedule", "warmup", "weight_decay", "clip", "ema", "precision")
 MAY_BE_ZERO = ("warmup", "weight_decay", "clip", "ema", "seed")  # of a recipe's numbers
 
 
@@ -51,11 +51,10 @@ class Objective:
 class Recipe:
     """How one pretrained model came to be. Numbers and choices can be overridden (`--set steps=100`), the rest is code.
 
-    steps: optimiser steps. batch_size: examples a step, over all shards and processes. eps: Adam's, below which a
-    gradient counts as small: its weight then moves by less than lr. clip: the gradient's norm is limited to it (0:
-    never). ema: decay of the moving average of the weights, which is what gets validated and saved (0: none).
-    precision: 'bf16' computes in bfloat16 under autocast, weights stay float32. fit: for what is learned without steps,
-    by a closed form or a solver: it makes the finished model, given the recipe. Raises ValueError.
+    steps: optimiser steps. batch_size: examples a step, over all shards and processes. clip: the gradient's norm is
+    limited to it (0: never). ema: decay of the moving average of the weights, which is what gets validated and saved
+    (0: none). precision: 'bf16' computes in bfloat16 under autocast, weights stay float32. fit: for what is learned
+    without steps, by a closed form or a solver: it makes the finished model, given the recipe. Raises ValueError.
     """
 
     name: str
@@ -69,7 +68,6 @@ class Recipe:
     lr: float = 1e-3
     schedule: Literal["cosine", "constant"] = "cosine"
     warmup: int = 100
-    eps: float = 1e-8
     weight_decay: float = 0.0
     clip: float = 1.0
     ema: float = 0.0
@@ -198,9 +196,7 @@ def _train(
     model = model.train().to(device=device, dtype=torch.float32, memory_format=torch.channels_last)
     average = copy.deepcopy(model).eval().requires_grad_(False) if recipe.ema else model
     optimizers = {
-        o.name: torch.optim.AdamW(
-            list(o.parameters(model)), lr=recipe.lr, eps=recipe.eps, weight_decay=recipe.weight_decay
-        )
+        o.name: torch.optim.AdamW(list(o.parameters(model)), lr=recipe.lr, weight_decay=recipe.weight_decay)
         for o in recipe.objectives
     }
     modules = {"model": model} | ({"average": average} if recipe.ema else {})

@@ -501,34 +501,6 @@ def test_objectives_move_their_own_parameters(tmp_path):
         assert torch.allclose(moved, torch.full_like(moved, sign * 0.125), atol=1e-5), key
 
 
-def test_a_large_eps_holds_back_what_has_small_gradients(tmp_path):
-    """The first step of Adam: lr g / (|g| + eps)."""
-
-    def loss(model, batch):
-        return model.layers[0].weight.sum() + 1e-3 * model.layers[1].weight.sum(), {}
-
-    recipe = Recipe(
-        name="small",
-        summary="",
-        model=Tiny,
-        config=TinyConfig(width=3, sizes=(3, 3)),
-        data=lambda: {"train": {"image": torch.zeros(8, 4)}},
-        batch_size=8,
-        lr=0.125,
-        warmup=0,
-        clip=0,
-        eps=1e-3,
-        tracker="none",
-        objectives=(Objective(loss=loss),),
-    )
-    torch.manual_seed(0)
-    before = Tiny(recipe.config).state_dict()
-    after = weights(train(recipe, run_dir=tmp_path, quiet=True).parent)
-    for key, gradient in {"layers.0.weight": 1.0, "layers.1.weight": 1e-3}.items():
-        moved = before[key] - after[key]
-        assert torch.allclose(moved, torch.full_like(moved, 0.125 * gradient / (gradient + 1e-3)), atol=1e-5), key
-
-
 @pytest.mark.parametrize(
     ("settings", "rates"),
     [

@@ -281,7 +281,7 @@ function draw() {
   const width = stage.clientWidth, height = stage.clientHeight, fine = Math.min(window.devicePixelRatio || 1, 2);
   if (!state.scene || !width || !height || ended.signal.aborted || find("img")) return;
   const moving = playing(), seen = lens(width, height), running = moving.some((item) => item.play.paused === undefined);
-  const rough = (state.rough = late(running)), ratio = rough ? 0.7 * fine : fine, canvas = find("canvas");
+  const rough = (state.rough = late()), ratio = rough ? 0.7 * fine : fine, canvas = find("canvas");
   const items = [...state.items.values()].filter((item) => !item.hidden).map(drawn);
   for (const item of items) if (stale(item)) blend(item);
   const size = [Math.round(width * ratio), Math.round(height * ratio)];
@@ -295,18 +295,18 @@ function draw() {
   if (running) onward();
 }
 
-// Whether to draw roughly, fewer pixels, vertices and triangles: while something moves, on a machine that drew fewer than
-// 30 pictures a second for a while, as without a graphics card. At rest all is drawn well.
-function late(playing) {
-  const now = performance.now(), moves = playing || now - (state.ready ?? -1e9) < 300;
-  requestAnimationFrame(() => {
-    state.ready = performance.now();
-    state.pace += (Math.min(state.ready - now, 60) - state.pace) / 8; // ms a picture; one that took long counts little
-    state.slow ||= state.pace > 34;
-  });
+// Whether to draw roughly, fewer pixels, vertices and triangles: on a machine that drew fewer than 30 pictures a second for
+// a while, as without a graphics card. What has not changed for a moment is drawn well.
+function late() {
+  const now = performance.now(), rough = Boolean(state.slow && !state.rested);
+  state.rested = false;
   clearTimeout(state.rest);
-  const rough = Boolean(state.slow && moves);
-  if (rough) state.rest = setTimeout(invalidate, 400);
+  requestAnimationFrame(() => { // the picture is done
+    state.pace += (Math.min(performance.now() - now, 60) - state.pace) / 8; // milliseconds; one that took long counts little
+    state.slow ||= state.pace > 34;
+    clearTimeout(state.rest);
+    if (state.rough) state.rest = setTimeout(() => { state.rested = true; invalidate(); }, 400);
+  });
   root.dataset.rough = rough ? "1" : "";
   return rough;
 }
