@@ -67,6 +67,7 @@ TITLES = ("Error in the picture, pixels", "Error in space, mm")
 MOVED = ("You moved a joint:", "nobody knows the true body any more.")
 READ = ("These are your keypoints:", "the body that was seen is not known.")
 SECONDS = 20.0  # of a run, by the clock on the wall
+DRAWN = 0.15  # seconds in which the page draws the learned fit, before the descent takes the processor they may share
 RUNS = ui.Runs(SECONDS)
 SHELF = ui.Shelf(*MODELS)
 ARRIVAL = Path(__file__).parent / "pictures" / "fit_pose.json"  # written by `python -m scripts.arrival fit_pose`
@@ -237,6 +238,7 @@ def race(knobs: dict, figure: ui.Figure, run: ui.Run) -> Iterator[tuple[dict, di
             return
         if lane == "lgd":
             yield shown.live(f"Learned: {brief(now)} after {clock(ms)}. Now the descent ...", back), None
+            time.sleep(DRAWN)
         if run.ended:
             break
     told = [f"{'Learned' if lane == 'lgd' else name}: {brief(f)} after {clock(f['ms'])}" for lane, f in found.items()]
