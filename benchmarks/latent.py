@@ -48,7 +48,7 @@ def run(options) -> str:
     rows = []
     for name, seconds, steps, model in trained:
         image = drawn(model, prompts)
-        right = _asked.compare(asked, *reader.read(image))
+        right = _asked.compare(prompts, *reader.read(image))
         shares = [f"{100 * right[what].float().mean():.0f} %" for what in ("field", "count", "colour", "shape")]
         size = f"{sum(p.numel() for p in model.parameters()):,}"
         fid = f"{frechet_distance(true, reader.features(image)):.0f}"

@@ -29,8 +29,8 @@ def run(options) -> str:
     rows = []
     for name, side in sides.items():
         for split, pairs in (("train", "seen"), ("held_out", "held out")):
-            asked = scenes.sample(PICTURES, _scenes.TEST_SEED + 8, split=split)
-            image = drawn(side.average, scenes.captions(asked))
-            right = _asked.compare(asked, *reader.read(image))
+            prompts = scenes.captions(scenes.sample(PICTURES, _scenes.TEST_SEED + 8, split=split))
+            image = drawn(side.average, prompts)
+            right = _asked.compare(prompts, *reader.read(image))
             rows.append([name, pairs, f"{side.step:,}", *(f"{100 * right[w].float().mean():.1f} %" for w in SHOWN)])
     return table(["text tower", "pairs", f"steps in {options.seconds:.0f} s", *SHOWN], rows)

@@ -52,7 +52,7 @@ def test_verdicts_agree_with_those_of_the_cards(some):
         for k in range(int(other.count[0])):
             parts = (other.shape, other.colour, other.texture, other.size)
             cells[0, int(other.cell[0, k])] = torch.tensor([int(part[0, k]) for part in parts])
-        theirs = _asked.compare(one, cells, other.field)
+        theirs = _asked.compare(scenes.captions(one), cells, other.field)
         _, ours = judged(understand(caption), drawn)
         assert ours["count"][0] == int(theirs["count"].sum()) and ours["field"][0] == int(theirs["field"].sum())
         like = sum(sentences.LIKENESS[kind] * ours[kind][0] for kind in sentences.ATTRIBUTES)

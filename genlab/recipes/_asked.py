@@ -18,16 +18,16 @@ BEST = 2.0  # headline
 ATTRIBUTES = ("shape", "colour", "texture", "size")
 
 
-def compare(asked: scenes.Scenes, things: Tensor, field: Tensor) -> dict[str, Tensor]:
-    """Right or wrong, as booleans: of each thing asked for its ATTRIBUTES, and its place where the sentence says it; of
-    each picture its count, its field, its relation, and everything.
+def compare(asked: list[str], things: Tensor, field: Tensor) -> dict[str, Tensor]:
+    """Right or wrong, as booleans: of each thing asked for its ATTRIBUTES and its place, where the sentence says them;
+    of each picture its count, its field, its relation, and everything.
 
     Things (N, 9, 4) and field (N,) are what was read. A sentence does not say where all things are: so those drawn are
     given to those asked for as fits best, see `sentences.judged`; a missing thing is wrong in all it is.
     """
     names = (*ATTRIBUTES, "place", "count", "field", "relation", "everything")
     found: dict[str, list[bool]] = {name: [] for name in names}
-    for text, drawn, ground in zip(scenes.captions(asked), things.tolist(), field.tolist(), strict=True):
+    for text, drawn, ground in zip(asked, things.tolist(), field.tolist(), strict=True):
         _, counts = judged(understand(text), seen(drawn, ground))
         for name, (good, of) in counts.items():
             found[name] += [True] * good + [False] * (of - good)
@@ -37,14 +37,18 @@ def compare(asked: scenes.Scenes, things: Tensor, field: Tensor) -> dict[str, Te
 
 def jobs(draw: Callable[..., Tensor], n: int, steps: int):
     """Figures of `draw(prompts, guidance=, steps=, generator=)`: right or wrong over rho, on combinations seen in
-    training and held out; FID by the reader's features; CLIPScore and R-precision."""
+    training and held out; FID by the reader's features; CLIPScore and R-precision. And right or wrong of sentences that
+    leave all colours open."""
+
+    def drawn_of(prompts: list[str], rho: float) -> Tensor:
+        how = {"guidance": rho, "steps": steps, "generator": torch.Generator().manual_seed(0)}
+        return torch.cat([draw(prompts[i : i + 100], **how) for i in range(0, n, 100)])
 
     def run(split: str, rho: float) -> list[Metric]:
         reader, clip = from_pretrained("reader-scenes"), from_pretrained("clip-scenes")
         asked = scenes.sample(n, _scenes.TEST_SEED + 2, split=split)
-        prompts, how = scenes.captions(asked), {"guidance": rho, "steps": steps}
-        how["generator"] = torch.Generator().manual_seed(0)
-        drawn = torch.cat([draw(prompts[i : i + 100], **how) for i in range(0, n, 100)])
+        prompts = scenes.captions(asked)
+        drawn = drawn_of(prompts, rho)
         true = _scenes.pictures(scenes.sample(max(n, 2_000), _scenes.TEST_SEED + 3, split=split))
 
         def figure(name: str, value: float, count: int = n, note: str = "", **more) -> Metric:
@@ -54,7 +58,7 @@ def jobs(draw: Callable[..., Tensor], n: int, steps: int):
             return Metric(name, value, note=note, **{"better": "higher"} | where | more)
 
         out = []
-        for what, good in compare(asked, *_read(reader, drawn)).items():
+        for what, good in compare(prompts, *_read(reader, drawn)).items():
             note = "of things" if what in (*ATTRIBUTES, "place") else "of pictures"
             value, more = 100 * good.float().mean().item(), {"what": what, "unit": "%", "headline": rho == BEST}
             out.append(figure("drawn right", value, len(good), note, **more))
@@ -73,9 +77,19 @@ def jobs(draw: Callable[..., Tensor], n: int, steps: int):
         distance = frechet_distance(_features(reader, true), _features(reader, drawn))
         return [*out, figure("fid", distance, note=note, better="lower")]
 
+    def colourless() -> list[Metric]:
+        asked = scenes.sample(n, _scenes.TEST_SEED + 2)
+        texts = scenes.paraphrases(asked, 0, colourless=1.0)
+        good = compare(texts, *_read(from_pretrained("reader-scenes"), drawn_of(texts, BEST)))["everything"]
+        note = "of pictures, in all that their sentences say: of things no colour, in other words than captions"
+        more = {"unit": "%", "better": "higher", "settings": {"rho": BEST, "steps": steps}, "note": note}
+        where = {"dataset": "genlab.data.scenes", "split": "test", "samples": n}
+        return [Metric("drawn right, no colour said", 100 * good.float().mean().item(), **more, **where)]
+
     for rho in sorted(RHOS, key=lambda rho: rho != BEST):
         for split, name in _scenes.PAIRS.items():
             yield Job(f"{name} rho={rho:g}", lambda split=split, rho=rho: run(split, rho))
+    yield Job("no colour said", colourless)
 
 
 def _read(reader: Model, image: Tensor) -> tuple[Tensor, Tensor]:

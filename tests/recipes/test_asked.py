@@ -14,11 +14,11 @@ def asked():
 
 
 def shares(asked, things, field):
-    return {name: good.float().mean().item() for name, good in compare(asked, things, field).items()}
+    return {name: good.float().mean().item() for name, good in compare(scenes.captions(asked), things, field).items()}
 
 
 def test_what_is_drawn_as_asked_is_right(asked):
-    found = compare(asked, _scenes.things(asked), asked.field)
+    found = compare(scenes.captions(asked), _scenes.things(asked), asked.field)
     assert all(good.all() for good in found.values())
     assert len(found["shape"]) == int(asked.count.sum()) and len(found["relation"]) == int((asked.count > 1).sum())
     assert len(found["place"]) == int((asked.count != 2).sum()), (
@@ -48,7 +48,7 @@ def test_fields_counts_places_and_relations(asked):
     full[full[..., 0] < 0] = 0
     assert shares(asked, full, asked.field)["count"] == 0
     mirrored = things.view(-1, 3, 3, 4).flip(2).reshape(-1, 9, 4)
-    found = compare(asked, mirrored, asked.field)
+    found = compare(scenes.captions(asked), mirrored, asked.field)
     pairs = asked.relation[asked.count > 1]
     assert torch.equal(found["relation"], pairs >= 2), "left and right are exchanged, above and below stay"
     said = torch.cat(
@@ -66,7 +66,7 @@ def test_of_identical_twins_either_may_be_the_one_asked_for():
     one = scenes.sample(1, 0)
     one.shape[0], one.colour[0], one.texture[0] = torch.tensor([1, 1, 1]), torch.tensor([2, 2, 2]), 0
     one.size[0], one.cell[0] = 0, torch.tensor([5, 3, 0])
-    assert all(good.all() for good in compare(one, _scenes.things(one), one.field).values())
+    assert all(good.all() for good in compare(scenes.captions(one), _scenes.things(one), one.field).values())
 
 
 def test_twins_are_told_apart_as_fits_best():
@@ -75,7 +75,7 @@ def test_twins_are_told_apart_as_fits_best():
     one.shape[0], one.colour[0], one.texture[0] = torch.tensor([1, 1, -1]), torch.tensor([2, 2, 0]), 0
     one.size[0], one.cell[0] = torch.tensor([1, 0, 0]), torch.tensor([5, 3, 0])
     things = _scenes.things(one)
-    assert all(good.all() for good in compare(one, things, one.field).values())
+    assert all(good.all() for good in compare(scenes.captions(one), things, one.field).values())
     things[0, [3, 5]] = things[0, [5, 3]]
-    found = compare(one, things, one.field)
+    found = compare(scenes.captions(one), things, one.field)
     assert found["size"].all() and not found["relation"].any()
