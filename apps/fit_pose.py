@@ -234,11 +234,11 @@ def race(knobs: dict, figure: ui.Figure, run: ui.Run) -> Iterator[tuple[dict, di
             if lane != "lgd" and run.elapsed - sent > 0.08:
                 sent = run.elapsed
                 yield shown.live(f"{name}: step {n} of {knobs['descent']}", back), None
-        if run.replaced:
-            return
-        if lane == "lgd":
+        if lane == "lgd" and not run.replaced:
             yield shown.live(f"Learned: {brief(now)} after {clock(ms)}. Now the descent ...", back), None
             time.sleep(DRAWN)
+        if run.replaced:
+            return
         if run.ended:
             break
     told = [f"{'Learned' if lane == 'lgd' else name}: {brief(f)} after {clock(f['ms'])}" for lane, f in found.items()]
@@ -415,26 +415,35 @@ def events(app, frame, made, drawn, view, shown, texts: dict, ready: dict) -> No
     seed = gr.State(KNOBS["seed"].default)  # of the figure on the stage
     example = gr.State(KNOBS["pose"].default)  # which pose it is of, or was before a joint was moved
 
-    def fit(request: gr.Request, values: dict, figure: ui.Figure | None) -> Iterator[dict]:
-        """Fit a figure, or the one that the knobs make, and stream it to the stage."""
-        present = RUNS.begin(request.session_hash)
+    def fit(request: gr.Request, values: dict, figure: ui.Figure | None, also: dict | None = None) -> Iterator[dict]:
+        """Fit a figure, or the one that the knobs make, and stream it to the stage. `also` goes with what is first."""
+        present, also = RUNS.begin(request.session_hash), also or {}
         try:
-            if not SHELF.ready(BODY):
-                yield {shown: ui.Race.message("Loading the models, a few seconds the first time.")}
-            ours = figure is None
-            if ours:
-                figure = pictured(values)
+            for told in news(values, figure, present):
                 if present.replaced:
-                    return
-                yield {drawn: figure.value(), example: values["pose"]}
-            for state, found in race(values, figure, present):
-                yield {shown: state}
-                if found is not None:
-                    texts_now = {texts["law"]: equation(values, figure, found), texts["code"]: python(values, figure)}
-                    # the dots again: those of a run that this one replaced may have reached the page after ours
-                    yield {seed: values["seed"], **texts_now, **({drawn: figure.value()} if ours else {})}
+                    break
+                yield told | also
+                also = {}
         except (GenlabError, ValueError) as error:
-            yield {shown: ui.Race.message(f"{str(error)[:1].upper()}{str(error)[1:]}", error=True)}
+            if not present.replaced:
+                yield {shown: ui.Race.message(f"{str(error)[:1].upper()}{str(error)[1:]}", error=True)}
+        if present.replaced:  # the end of a generator sends its last message again, and None to all if there was none
+            yield {shown: gr.skip()}
+
+    def news(values: dict, figure: ui.Figure | None, run: ui.Run) -> Iterator[dict]:
+        """What the stage and the texts show next. Raises GenlabError, ValueError."""
+        if not SHELF.ready(BODY):
+            yield {shown: ui.Race.message("Loading the models, a few seconds the first time.")}
+        ours = figure is None
+        if ours:
+            figure = pictured(values)
+            yield {drawn: figure.value(), example: values["pose"]}
+        for state, found in race(values, figure, run):
+            yield {shown: state}
+            if found is not None:
+                texts_now = {texts["law"]: equation(values, figure, found), texts["code"]: python(values, figure)}
+                # the dots again: those of a run that this one replaced may have reached the page after ours
+                yield {seed: values["seed"], **texts_now, **({drawn: figure.value()} if ours else {})}
 
     def cleaned(values) -> dict:
         return KNOBS.clean(dict(zip(KNOBS, values, strict=True)))
@@ -450,11 +459,7 @@ def events(app, frame, made, drawn, view, shown, texts: dict, ready: dict) -> No
             if figure.true:
                 knobs["pose"] = pose
             chosen = {made["pose"]: gr.Radio(value=pose if figure.true else None)}  # moved, it is none of ours any more
-        for told in fit(request, knobs, figure):  # the first one brings it along: each takes its time
-            yield chosen | told
-            chosen = {}
-        if chosen:
-            yield chosen
+        yield from fit(request, knobs, figure, chosen)
 
     def uploaded(request: gr.Request, path, *values):
         try:

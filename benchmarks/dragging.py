@@ -3,8 +3,8 @@ beta changes, the digit under the pointer that moves over the map of codes. How 
 a joint that was let go, to which the server fits a body.
 
 Server and headless Chromium share this machine's cores, and without a graphics card pictures are drawn on them too.
-A body is then drawn roughly while something moves, once the page has noticed: both are told, the first two seconds and
-the five after them. A change is seen once the page has drawn it and could draw the next picture.
+A body is then drawn roughly, and well after a moment of rest, once the page has noticed: both are told, the first two
+seconds and the five after them. A change is seen once the page has drawn it and could draw the next picture.
 """
 
 import contextlib
@@ -40,18 +40,17 @@ MOVE = """async (seconds) => {
   }
   return (Number(plane.dataset.frames) - first) / ((performance.now() - start) / 1000);
 }"""
-# From the next event of a kind to the picture after it; `run`: after the first state of the run that it starts
+# From the next event of a kind until its picture is seen; `run`: that of the first state of the run that it starts
 WAIT = """([kind, run]) => {
-  const name = () => document.querySelector(".gl-race")?.dataset.run;
-  const frames = () => document.querySelector(".gl-view").dataset.frames;
-  const next = () => new Promise(requestAnimationFrame);
-  window.glSeen = new Promise((seen) => addEventListener(kind, async () => {
-    const start = performance.now(), old = name();
-    let drawn = frames();
-    while (run && name() === old) [drawn] = [frames(), await next()];
-    while (frames() === drawn) await next();
-    await next();
-    seen(performance.now() - start);
+  const changes = (place, name) => new Promise((done) => {
+    const observer = new MutationObserver(() => (observer.disconnect(), done()));
+    observer.observe(document.querySelector(place), { attributes: true, attributeFilter: [name] });
+  });
+  window.glSeen = new Promise((seen) => addEventListener(kind, async (event) => {
+    if (run) await changes(".gl-race", "data-run");
+    await changes(".gl-view", "data-frames");
+    await new Promise(requestAnimationFrame);
+    seen(performance.now() - event.timeStamp);
   }, { capture: true, once: true }));
 }"""
 WINDOWS = {"desk, 1280 x 800": (1280, 800), "phone, 390 x 844": (390, 844)}

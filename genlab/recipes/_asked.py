@@ -82,7 +82,8 @@ def jobs(draw: Callable[..., Tensor], n: int, steps: int):
         texts = scenes.paraphrases(asked, 0, colourless=1.0)
         good = compare(texts, *_read(from_pretrained("reader-scenes"), drawn_of(texts, BEST)))["everything"]
         note = "of pictures, in all that their sentences say: of things no colour, in other words than captions"
-        more = {"unit": "%", "better": "higher", "settings": {"rho": BEST, "steps": steps}, "note": note}
+        settings = {"pairs": _scenes.PAIRS["train"], "rho": BEST, "steps": steps}
+        more = {"unit": "%", "better": "higher", "settings": settings, "note": note}
         where = {"dataset": "genlab.data.scenes", "split": "test", "samples": n}
         return [Metric("drawn right, no colour said", 100 * good.float().mean().item(), **more, **where)]
 

@@ -13,7 +13,7 @@ from genlab.words import tokens
 
 CONFIG = LatentDiffusionConfig(words=scenes.vocabulary(), scale=1.2)  # kl-vae-scenes' codes deviate by 0.84
 STEPS = 30
-COLOURLESS = 0.2  # of things in other words: who types may leave a colour open
+COLOURLESS = 0.3  # of things in other words: who types may leave a colour open
 
 
 def told(some: scenes.Scenes, seed: int) -> Batch:

@@ -2,7 +2,7 @@
 // arrives. Whoever fits a body to it shows the fit by an event, in the browser, at once:
 //   document.dispatchEvent(new CustomEvent("gl-fit", { detail: [{ name, names, bones, xy: [[u, v], ...], trail: [xy, ...] }] }));
 // `trail`: the same joints earlier on. `name` picks the colour, by the class gl-lane-NAME. A change, before it is sent to
-// the server, is told by the event "gl-moved": fits of what was there before are over.
+// the server, is told by the event "gl-moved": whoever plays a fit of what was there before may pause.
 const SVG = "http://www.w3.org/2000/svg", find = (selector) => element.querySelector(selector);
 const svg = find("svg"), joints = find(".gl-joints"), bones = find(".gl-bones"), fits = find(".gl-fits");
 const picture = find("image"), said = find("output"), chooser = find("input");

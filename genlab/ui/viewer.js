@@ -9,13 +9,13 @@
 // scene: box, two corners of what the camera sees, or focus ({joint, size}) instead.
 const find = (selector) => element.querySelector(selector);
 const root = find(".gl-view"), stage = find(".gl-orbit"), tags = find(".gl-tags"), ended = new AbortController();
-const BLANK = { scene: null, items: new Map(), clips: new Map(), camera: null, frame: null, serial: 0, status: "" };
+const BLANK = { scene: null, items: new Map(), clips: new Map(), camera: null, frame: null, serial: 0, status: "", pace: 16 };
 let versions = 0; // no two states of any two items share one
 const FOV = (28 * Math.PI) / 180; // narrow, as with the lens that portraits are taken with
 
 // A component that was hidden is made anew, with its last value alone; so what its stage held outlives it here.
 const places = (globalThis.glPlaces ??= new Map());
-const state = { ...BLANK, ...places.get(PLACE), painter: null, asked: 0, frames: 0, pace: 16 };
+const state = { ...BLANK, ...places.get(PLACE), painter: null, asked: 0, frames: 0, rested: false };
 places.set(PLACE, state);
 
 class Trouble extends Error {} // whose message is for the visitor
@@ -281,7 +281,8 @@ function draw() {
   const width = stage.clientWidth, height = stage.clientHeight, fine = Math.min(window.devicePixelRatio || 1, 2);
   if (!state.scene || !width || !height || ended.signal.aborted || find("img")) return;
   const moving = playing(), seen = lens(width, height), running = moving.some((item) => item.play.paused === undefined);
-  const rough = (state.rough = late()), ratio = rough ? 0.7 * fine : fine, canvas = find("canvas");
+  hurry();
+  const { rough } = state, ratio = rough ? 0.7 * fine : fine, canvas = find("canvas");
   const items = [...state.items.values()].filter((item) => !item.hidden).map(drawn);
   for (const item of items) if (stale(item)) blend(item);
   const size = [Math.round(width * ratio), Math.round(height * ratio)];
@@ -295,20 +296,20 @@ function draw() {
   if (running) onward();
 }
 
-// Whether to draw roughly, fewer pixels, vertices and triangles: on a machine that drew fewer than 30 pictures a second for
-// a while, as without a graphics card. What has not changed for a moment is drawn well.
-function late() {
-  const now = performance.now(), rough = Boolean(state.slow && !state.rested);
+// Whether to draw roughly, fewer pixels, vertices and triangles: from when on the machine drew fewer than 28 pictures a
+// second for a while, as without a graphics card. What has not changed for a moment is drawn well.
+function hurry() {
+  const now = performance.now();
+  state.rough = Boolean(state.slow && !state.rested);
   state.rested = false;
+  root.dataset.rough = state.rough ? "1" : "";
   clearTimeout(state.rest);
   requestAnimationFrame(() => { // the picture is done
-    state.pace += (Math.min(performance.now() - now, 60) - state.pace) / 8; // milliseconds; one that took long counts little
-    state.slow ||= state.pace > 34;
+    state.pace += (Math.min(performance.now() - now, 50) - state.pace) / 8; // milliseconds; a hiccup counts little
+    state.slow ||= state.pace > 36;
     clearTimeout(state.rest);
     if (state.rough) state.rest = setTimeout(() => { state.rested = true; invalidate(); }, 400);
   });
-  root.dataset.rough = rough ? "1" : "";
-  return rough;
 }
 
 // Items that play a clip, in the pose that is due.

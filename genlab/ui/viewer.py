@@ -100,7 +100,7 @@ class Scene:
         **common,
     ) -> "Scene":
         """Triangles `faces` (F, 3) between `vertices` (V, 3). `smooth=False` shows each triangle as flat as it is.
-        `coarse`: fewer triangles between some of these vertices, for machines that are too slow for all in motion.
+        `coarse`: fewer triangles between some of these vertices, for machines too slow to draw all at each change.
 
         With a `rig` it stands with its lowest point at y = 0, and takes poses; `play`: the clip that it begins with.
         """

@@ -49,8 +49,8 @@ def visit(browser, address):
     arrival = json.loads((root() / "apps" / "pictures" / "fit_pose.json").read_text(encoding="utf-8"))["race"]["run"]
     with visitor(browser, address) as opened:
 
-        def at(query: str = "", *size: int, **look):  # with less motion the race shows its end at once
-            page = opened(query, *size, reduced_motion="reduce", device_scale_factor=0.5, **look)
+        def at(query: str = "", *size: int, motion: str = "reduce", **look):  # the race shows its end at once
+            page = opened(query, *size, reduced_motion=motion, device_scale_factor=0.5, **look)
             page.locator(".gl-view[data-state=done]").wait_for()
             page.wait_for_function(OVER, arg=arrival if query else "")
             return page
@@ -248,6 +248,27 @@ def test_chips_tell_the_lesson_and_a_new_run_ends_the_old(visit, app, monkeypatc
 
 
 @pytest.mark.browser
+def test_a_moved_joint_pauses_the_race_before_it(visit):
+    """The page has better things to draw: the new fit."""
+    page = visit(SHORT, motion="no-preference")
+    page.locator(".gl-play[aria-label=Play]").click()
+    page.locator(".gl-play[aria-label=Pause]").wait_for()
+    label = "document.querySelector('.gl-play').ariaLabel"
+    page.evaluate(f"document.addEventListener('gl-moved', () => globalThis.labels = [{label}])")
+    again(page, lambda: drag(page, WRIST, 20, 20))
+    assert page.evaluate("labels") == ["Play"]
+
+
+def test_a_run_that_made_way_for_another_shows_nothing_more(app):
+    knobs, run = app.KNOBS.defaults() | {"descent": 10}, ui.Run()
+    states = app.race(knobs, app.pictured(knobs), run)
+    first, found = next(states)
+    assert first["lanes"]["lgd"] and found is None
+    run.ended = "replaced"
+    assert [*states] == []
+
+
+@pytest.mark.browser
 def test_the_dots_are_those_of_the_last_run(visit, app, monkeypatch):
     """Of two runs asked for one after the other the first may be late: its dots then stay away."""
     page, pictured, late = visit(SHORT), app.pictured, []
@@ -271,6 +292,7 @@ def test_the_dots_are_those_of_the_last_run(visit, app, monkeypatch):
     page.wait_for_timeout(500)
     expected = pictured(app.KNOBS.clean(app.KNOBS.defaults() | app.TRY[name])).xy
     assert np.allclose(page.evaluate(PLACES), expected, atol=0.1)
+    assert page.get_by_role("radio", name="walk").is_checked() and page.locator(".gl-now-n").count() == 1
 
 
 def png_of(width: int, height: int) -> bytes:

@@ -5,7 +5,7 @@ import torch
 
 from genlab.data import scenes
 from genlab.recipes import _scenes
-from genlab.recipes._asked import compare
+from genlab.recipes._asked import compare, jobs
 
 
 @pytest.fixture(scope="module")
@@ -79,3 +79,28 @@ def test_twins_are_told_apart_as_fits_best():
     things[0, [3, 5]] = things[0, [5, 3]]
     found = compare(scenes.captions(one), things, one.field)
     assert found["size"].all() and not found["relation"].any()
+
+
+def test_an_open_colour_may_be_any(asked):
+    things = _scenes.things(asked)
+    there = things[..., 0] >= 0
+    things[there, 1] = (things[there, 1] + 1) % len(scenes.COLOURS)
+    found = compare(scenes.paraphrases(asked, 0, colourless=1.0), things, asked.field)
+    assert found["everything"].all() and not len(found["colour"])
+
+
+def test_all_jobs_judge_what_is_drawn():
+    """With the true pictures in place of a model's all is right, and with pictures of nothing all is wrong."""
+    pytest.importorskip("scipy")
+    true = {split: _scenes.pictures(scenes.sample(10, _scenes.TEST_SEED + 2, split=split)) for split in _scenes.PAIRS}
+
+    def ours(prompts, **how):
+        seen = scenes.captions(scenes.sample(10, _scenes.TEST_SEED + 2, split="held_out"))
+        return true["held_out" if prompts == seen else "train"]
+
+    for draw, right in ((ours, 100.0), (lambda prompts, **how: torch.full((len(prompts), 3, 64, 64), 0.9), 0.0)):
+        for job in jobs(draw, 10, 1):
+            if job.key in ("seen rho=2", "held out rho=2", "no colour said"):
+                figures = [m for m in job.run() if m.name.startswith("drawn right")]
+                everything = [m for m in figures if m.settings.get("what", "everything") == "everything"]
+                assert everything and all(m.value == right for m in everything), job.key
