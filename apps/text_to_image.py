@@ -47,6 +47,7 @@ TRY = {  # the lesson in order; what is not named goes back to its default, but 
     "too much": {"guidance": 8.0},
     "one word changed": {"prompt": WORLD.one_word_other},
     "never seen": {"prompt": "a large blue heart above a small red square, on a white field"},
+    "any colour": {"prompt": "a large heart right of a small star, on a white field"},
     "not striped": {"prompt": "a large purple star in the middle, on a green field", "negative": "striped dotted"},
 }
 NOTICE = """
@@ -58,6 +59,7 @@ NOTICE = """
   how often stands in the charts, measured.
 - At rho = 0 the sentence is only *told*. Guidance pushes away from pictures of anything (or of the negative prompt), so
   more words come true; much more of it, and pictures of one sentence become alike and harsh.
+- What a sentence leaves open the noise decides: say no colour, and each picture takes its own.
 - ◇ marks a colour and a shape never shown together in training. Both are known from elsewhere: is the pair?
 - Two judges: CLIPScore says in one number how well picture and sentence fit; the reader, which never saw a sentence,
   says what is where. CLIPs differ in what they see; More may offer another.
@@ -164,10 +166,6 @@ def note(prompt: str) -> str:
     if pale := WORLD.pale(prompt):
         (colour, shape), colours = pale[0], ", ".join(WORLD.COLOURS)
         said.append(f"A {escape(colour)} {escape(shape)}? Things are {colours}; {escape(colour)} is a field's colour.")
-    elif bare := [thing.shape for thing in meant.things if not thing.colour]:
-        said.append(
-            f"No colour is said of the {bare[0]}. Training always named one, so it may not be drawn: say which."
-        )
     if pairs := WORLD.held_out(meant):
         said.append(f"<b>◇ {escape(' and '.join(pairs))}:</b> never seen in training.")
     return "".join(f'<p class="gl-note" role="status">{text}</p>' for text in said)

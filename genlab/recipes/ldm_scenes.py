@@ -76,7 +76,8 @@ RECIPE = Recipe(
     samples=samples,
     source="genlab.data.scenes, made as it trains",
     intended_use="Text-to-image small enough to watch: guidance, negative prompts, pictures from pictures. Teaching.",
-    limits="It knows scenes of genlab.data.scenes and the words of its captions alone, 64 x 64 pixels.",
+    limits="It knows scenes of genlab.data.scenes and the words of its captions alone, 64 x 64 pixels. It saw all "
+    "colours said for 21,000 steps; then, in other words than captions', 20 % left open, and for the last 7,000 30 %.",
     snippet="""import genlab
 import torch
 
