@@ -54,7 +54,7 @@ def visitor(browser, address: str) -> Iterator[Callable]:
     yield open_page
     for page in pages:
         page.close()
-    assert troubles == []
+    assert not troubles, troubles
 
 
 def slowed(page, latency: int = 300) -> None:
