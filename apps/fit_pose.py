@@ -228,7 +228,7 @@ def race(knobs: dict, figure: ui.Figure, run: ui.Run) -> Iterator[tuple[dict, di
             pose, betas = viz.to_numpy(state.pose)[0], viz.to_numpy(state.betas)[0]
             loss = f"{float(viz.to_numpy(state.losses)[0]):.2g}"
             shown.add(lane, ms, n, (now["pixels"], now["mm"]), uv, pose, betas, loss=loss)
-            found[lane] = now | {"ms": ms, "steps": n}
+            found[lane] = now | {"ms": ms, "steps": n, "loss": loss}
             if not run.going:
                 break
             if lane != "lgd" and run.elapsed - sent > 0.08:
@@ -260,7 +260,7 @@ def equation(knobs: dict, figure: ui.Figure, found: dict) -> str:
         "c_i": f"{figure.seen} above 0, {len(figure.c) - figure.seen} missing",
         r"X_i(\Theta)": "the body on the left",
         r"\pi": f"focal length {knobs['focal'] * max(figure.size):.0f} pixels",
-        "L": '<span class="gl-now-L">–</span> (halves of the box, squared)',
+        "L": f'<span class="gl-now-L">{f.get("loss", "–")}</span> (halves of the box, squared)',
     }
     return ui.equation(FAMILY, "LearnedGradientDescent", now)
 

@@ -107,7 +107,7 @@ void main() {
 function webgl(gl) {
   const programs = [MESH, ROD, FLOOR].map(link), made = new Map();
   const plane = gl.createVertexArray(), soft = gl.createTexture();
-  let shadowOf = "", shadowless = 0;
+  let shadowOf = "", shadowAt = "", shadowless = 0;
 
   function link([vertex, fragment]) {
     const it = gl.createProgram(), places = {};
@@ -179,16 +179,16 @@ function webgl(gl) {
     }
   }
   function ground(items, lens, { centre, floor, reach }, rough) {
-    const now = [centre, floor, reach, ...items.map((item) => item.version)].join();
+    const place = [centre, floor, reach].join(), now = [place, ...items.map((item) => item.version)].join();
     gl.bindTexture(gl.TEXTURE_2D, soft);
-    if (now !== shadowOf && !(rough && shadowless++ < 5)) { // where time is short it lags a little
+    if (now !== shadowOf && !(rough && place === shadowAt && shadowless++ < 5)) { // where time is short it lags a little
       const cells = shadow(items, centre, floor, reach / 2);
       gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
       gl.texImage2D(gl.TEXTURE_2D, 0, gl.R8, CELLS, CELLS, 0, gl.RED, gl.UNSIGNED_BYTE, cells);
       gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_S, gl.CLAMP_TO_EDGE);
       gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE);
       gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.LINEAR);
-      [shadowOf, shadowless] = [now, 0];
+      [shadowOf, shadowAt, shadowless] = [now, place, 0];
     }
     const ink = (getComputedStyle(root).color.match(/[\d.]+/g) ?? [128, 128, 128]).slice(0, 3).map((c) => c / 255);
     const dark = document.body.classList.contains("dark") ? 0.8 : 0.5, tens = 10 ** Math.floor(Math.log10(reach / 2.5));
