@@ -47,7 +47,7 @@ function render() {
     row.push(...thing(i));
   });
   if (n && n !== 2) row.push(chip("place", `place of ${nth(placed())}`));
-  row.push(make("i", n ? ", on a" : "on a"), chip("field", "background"), make("i", "field"));
+  row.push(make("i", `${n ? ", " : ""}on${get("field") ? " a" : ""}`), chip("field", "background"), make("i", "field"));
   const act = (what, sign, words) => {
     const button = make("button", sign, { type: "button", title: words });
     button.setAttribute("aria-label", words);
