@@ -465,9 +465,10 @@ def test_a_slider_blends_without_the_server(visit):
 
 
 WATCH = """
-globalThis.drawn = []; globalThis.sent = [];
-const { drawElements, bufferData, bufferSubData } = WebGL2RenderingContext.prototype;
+globalThis.drawn = []; globalThis.sent = []; globalThis.shadows = 0;
+const { drawElements, bufferData, bufferSubData, texImage2D } = WebGL2RenderingContext.prototype;
 Object.assign(WebGL2RenderingContext.prototype, {
+  texImage2D(...all) { shadows++; return texImage2D.apply(this, all); },
   drawElements(mode, count, ...more) { drawn.push(count); return drawElements.call(this, mode, count, ...more); },
   bufferData(...all) { note(all[1]); return bufferData.apply(this, all); },
   bufferSubData(...all) { note(all[2]); return bufferSubData.apply(this, all); },
@@ -506,6 +507,9 @@ def test_a_slow_machine_draws_each_change_roughly_at_first(visit):
     assert rough, "one change is seen at once, too"
     page.locator(".gl-view[data-rough='']").wait_for()
     assert same(seen(page), before)
+    shadows = page.evaluate("shadows")
+    ((rough, *_),) = page.evaluate(STRAIN, [[{"mesh": "ball", "box": [[-3, -1, -3], [3, 3, 3]]}]])
+    assert rough and page.evaluate("shadows") == shadows + 1, "a shadow may lag, but not lie in another view"
 
 
 LOWER = VERTICES[FACES][..., 1].max(axis=1) < -0.2
