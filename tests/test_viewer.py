@@ -633,6 +633,13 @@ def test_skeletons_points_and_labels_stand_side_by_side(visit):
     assert tags.all_inner_texts() == ["glass", "<b>cloud</b>"], "words, not markup"
     boxes = [tag.bounding_box() for tag in tags.all()]
     assert boxes[0]["x"] < width / 3 < 2 * width / 3 < boxes[1]["x"] + boxes[1]["width"] / 2
+    stage = page.locator(".gl-orbit").bounding_box()
+    page.locator(".gl-orbit").focus()
+    for _ in range(8):
+        page.keyboard.press("+")
+    seen(page)
+    assert camera(page)[2] < 0.5, "so near that the tops have left it"
+    assert all(tag.bounding_box()["y"] >= stage["y"] for tag in tags.all())
 
 
 @pytest.mark.browser

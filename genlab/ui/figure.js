@@ -25,7 +25,10 @@ function draw(tag, attributes, parent) {
 function load(value) {
   if (!value?.xy || held || waiting) return; // what the visitor moves just now is newer
   const same = state && value.joints === state.joints;
-  if (JSON.stringify(joined(value)) !== JSON.stringify(state && joined(state))) forget(); // somebody else's figure
+  if (JSON.stringify(joined(value)) !== JSON.stringify(state && joined(state))) {
+    forget(); // somebody else's figure
+    chosen = jointOf({ target: document.activeElement });
+  }
   state = structuredClone(value);
   const [w, h] = state.size;
   svg.setAttribute("viewBox", `0 0 ${w} ${h}`);
@@ -111,14 +114,18 @@ function choose(k) {
   show();
 }
 
-// Move a joint, alone or with all that hangs on it.
+// Move a joint, alone or with all that hangs on it. None leaves the picture, where nobody could take hold of it again.
 function move(k, x, y) {
-  const [w, h] = state.size, [dx, dy] = [x - state.xy[k][0], y - state.xy[k][1]], all = new Set([k]);
+  const all = new Set([k]);
   if (limb) for (let grown = true; grown; ) {
     grown = false;
     for (const [a, b] of state.bones) if (all.has(a) && !all.has(b)) grown = all.add(b);
   }
-  for (const i of all) state.xy[i] = [clamp(state.xy[i][0] + dx, -0.4 * w, 1.4 * w), clamp(state.xy[i][1] + dy, -0.4 * h, 1.4 * h)];
+  const by = [x, y].map((to, axis) => {
+    const places = [...all].map((i) => state.xy[i][axis]), [low, high] = [Math.min(...places), Math.max(...places)];
+    return clamp(to - state.xy[k][axis], Math.min(0, -low), Math.max(0, state.size[axis] - high));
+  });
+  for (const i of all) state.xy[i] = state.xy[i].map((at, axis) => at + by[axis]);
   state.true = false;
   show();
 }

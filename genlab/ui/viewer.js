@@ -345,9 +345,10 @@ function label(items, seen) {
   while (tags.children.length < named.length) tags.append(document.createElement("span"));
   named.forEach((item, i) => {
     const [low, high] = room([item]), [x, z] = [0, 2].map((k) => (low[k] + high[k]) / 2);
-    const [left, top] = seen.project([x, high[1], z]);
+    const [[left, top], [, bottom]] = [high[1], low[1]].map((y) => seen.project([x, y, z]));
+    const above = Math.max(top, Math.min(28, bottom)); // on the stage, as long as some of the item is
     tags.children[i].textContent = item.label;
-    tags.children[i].style.transform = `translate(${left.toFixed(1)}px, ${top.toFixed(1)}px) translate(-50%, -140%)`;
+    tags.children[i].style.transform = `translate(${left.toFixed(1)}px, ${above.toFixed(1)}px) translate(-50%, -140%)`;
   });
 }
 

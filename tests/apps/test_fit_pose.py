@@ -152,6 +152,15 @@ def test_joints_are_switched_and_moved_by_hand_and_by_keys(visit):
     again(page, lambda: drag(page, ELBOW, -20, 20))
     moved = np.abs(places(page) - before).max(axis=1) > 1
     assert list(np.flatnonzero(moved)) == [ELBOW, WRIST, 22]
+    arm = places(page)[[ELBOW, WRIST, 22]]
+    again(page, lambda: drag(page, ELBOW, 900, 0))
+    pulled = places(page)[[ELBOW, WRIST, 22]]
+    width = page.locator(".gl-figure svg").evaluate("x => x.viewBox.baseVal.width")
+    assert np.allclose(pulled - pulled[0], arm - arm[0], atol=0.1), "as it was bent"
+    assert pulled[:, 0].max() == pytest.approx(width, abs=0.1), "and in the picture"
+    assert "elbow" in seen.inner_text()
+    again(page, page.locator("label", has=page.get_by_role("radio", name="squat", exact=True)).click)
+    assert "of 24 seen" in seen.inner_text(), "nobody took hold of the new figure"
 
 
 @pytest.mark.browser
