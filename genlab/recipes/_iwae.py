@@ -19,7 +19,7 @@ def recipe(name: str, samples: int, summary: str, otherwise: str, **more) -> Rec
         ema=0.999,
         precision="bf16",
         validate_every=5_000,
-        evaluate=lambda model, samples=None: _nats.evaluate(model, samples, asleep=True),
+        evaluate=lambda model, samples=None: _nats.evaluate(model, samples, taught=True),
         golden=lambda model: _codes.golden_pictures(model, lambda image: model.encode(image).mean),
         samples=_nats.pictures,
         source="binarized MNIST (Larochelle; Salakhutdinov & Murray), the files of the papers, checked by MD5",

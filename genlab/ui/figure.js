@@ -27,7 +27,7 @@ function load(value) {
   const same = state && value.joints === state.joints;
   if (JSON.stringify(joined(value)) !== JSON.stringify(state && joined(state))) {
     forget(); // somebody else's figure
-    chosen = jointOf({ target: document.activeElement });
+    chosen = joints.contains(document.activeElement) ? Number(document.activeElement.dataset.joint) : null;
   }
   state = structuredClone(value);
   const [w, h] = state.size;
@@ -114,20 +114,25 @@ function choose(k) {
   show();
 }
 
-// Move a joint, alone or with all that hangs on it. None leaves the picture, where nobody could take hold of it again.
-function move(k, x, y) {
+// Move a joint, alone or with all that hangs on it, as far as the picture goes: beyond it a pointer may not reach them.
+// Who is outside already holds nobody back, and is drawn in alone. first: what was before is to be remembered.
+function move(k, x, y, first) {
   const all = new Set([k]);
   if (limb) for (let grown = true; grown; ) {
     grown = false;
     for (const [a, b] of state.bones) if (all.has(a) && !all.has(b)) grown = all.add(b);
   }
   const by = [x, y].map((to, axis) => {
-    const places = [...all].map((i) => state.xy[i][axis]), [low, high] = [Math.min(...places), Math.max(...places)];
-    return clamp(to - state.xy[k][axis], Math.min(0, -low), Math.max(0, state.size[axis] - high));
+    const most = state.size[axis], at = state.xy[k][axis];
+    const places = [at, ...[...all].map((i) => state.xy[i][axis]).filter((place) => place >= 0 && place <= most)];
+    return clamp(to - at, Math.min(0, -Math.min(...places)), Math.max(0, most - Math.max(...places)));
   });
+  if (!by.some(Boolean)) return false;
+  if (first) remember();
   for (const i of all) state.xy[i] = state.xy[i].map((at, axis) => at + by[axis]);
   state.true = false;
   show();
+  return true;
 }
 
 function flip(k) {
@@ -161,7 +166,7 @@ svg.addEventListener("pointerdown", (event) => {
   if (k === null) return;
   const { x, y } = where(event);
   svg.setPointerCapture(event.pointerId);
-  held = { k, off: [x - state.xy[k][0], y - state.xy[k][1]], from: [x, y], moved: false };
+  held = { k, off: [x - state.xy[k][0], y - state.xy[k][1]], from: [x, y], pulled: false, moved: false };
   joints.children[k].focus({ preventScroll: true });
   choose(k);
   event.preventDefault();
@@ -169,11 +174,8 @@ svg.addEventListener("pointerdown", (event) => {
 svg.addEventListener("pointermove", (event) => {
   if (!held) return;
   const { x, y } = where(event);
-  if (!held.moved && Math.hypot(x - held.from[0], y - held.from[1]) > 1.5 * unit()) {
-    held.moved = true;
-    remember();
-  }
-  if (held.moved) move(held.k, x - held.off[0], y - held.off[1]);
+  held.pulled ||= Math.hypot(x - held.from[0], y - held.from[1]) > 1.5 * unit();
+  if (held.pulled && move(held.k, x - held.off[0], y - held.off[1], !held.moved)) held.moved = true;
 });
 for (const end of ["pointerup", "pointercancel"])
   svg.addEventListener(end, () => {
@@ -190,10 +192,11 @@ joints.addEventListener("keydown", (event) => {
   const k = jointOf(event), step = (event.shiftKey ? 20 : 4) * unit(), arrow = ARROWS[event.key];
   if (k === null || event.ctrlKey || event.metaKey || event.altKey) return;
   if (arrow) {
-    if (!waiting) remember(); // a key that is held down is one move
-    move(k, state.xy[k][0] + step * arrow[0], state.xy[k][1] + step * arrow[1]);
-    clearTimeout(waiting);
-    waiting = setTimeout(publish, 250);
+    const to = state.xy[k].map((at, axis) => at + step * arrow[axis]);
+    if (move(k, ...to, !waiting)) { // a key that is held down is one move
+      clearTimeout(waiting);
+      waiting = setTimeout(publish, 250);
+    }
   } else if (["Delete", "Backspace", " ", "Enter"].includes(event.key)) flip(k);
   else return;
   event.preventDefault();

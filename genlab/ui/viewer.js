@@ -346,7 +346,7 @@ function label(items, seen) {
   named.forEach((item, i) => {
     const [low, high] = room([item]), [x, z] = [0, 2].map((k) => (low[k] + high[k]) / 2);
     const [[left, top], [, bottom]] = [high[1], low[1]].map((y) => seen.project([x, y, z]));
-    const above = Math.max(top, Math.min(28, bottom)); // on the stage, as long as some of the item is
+    const above = Math.max(top, Math.min(28, bottom)); // 28 px, a line and a gap, keep it on the stage till the item left
     tags.children[i].textContent = item.label;
     tags.children[i].style.transform = `translate(${left.toFixed(1)}px, ${above.toFixed(1)}px) translate(-50%, -140%)`;
   });

@@ -159,6 +159,10 @@ def test_joints_are_switched_and_moved_by_hand_and_by_keys(visit):
     assert np.allclose(pulled - pulled[0], arm - arm[0], atol=0.1), "as it was bent"
     assert pulled[:, 0].max() == pytest.approx(width, abs=0.1), "and in the picture"
     assert "elbow" in seen.inner_text()
+    run = page.locator(".gl-race").get_attribute("data-run")
+    drag(page, ELBOW, 50, 0)
+    page.wait_for_timeout(500)
+    assert page.locator(".gl-race").get_attribute("data-run") == run, "what cannot move is no change"
     again(page, page.locator("label", has=page.get_by_role("radio", name="squat", exact=True)).click)
     assert "of 24 seen" in seen.inner_text(), "nobody took hold of the new figure"
 
