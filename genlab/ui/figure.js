@@ -9,6 +9,7 @@ const picture = find("image"), said = find("output"), chooser = find("input");
 const toggle = find("[data-tool=switch]"), undo = find("[data-tool=undo]");
 const LARGEST = { bytes: 10e6, pixels: 40e6, side: 1280 };
 let state = null, chosen = null, held = null, limb = false, waiting = 0, lanes = [];
+let brought = null; // how the figure came into the picture behind it, and what it was before
 const past = [], future = [], REMEMBERED = 100; // what the joints were before each change, and before each undo
 
 const words = (name) => name.replaceAll("_", " ");
@@ -27,6 +28,7 @@ function load(value) {
   const same = state && value.joints === state.joints;
   if (JSON.stringify(joined(value)) !== JSON.stringify(state && joined(state))) {
     forget(); // somebody else's figure
+    brought = null;
     chosen = joints.contains(document.activeElement) ? Number(document.activeElement.dataset.joint) : null;
   }
   state = structuredClone(value);
@@ -225,6 +227,7 @@ tool.addEventListener("click", () => {
   picture.removeAttribute("href");
   svg.classList.remove("gl-backed");
   tool.textContent = "Picture behind";
+  takeBack();
 });
 chooser.addEventListener("change", async () => {
   const file = chooser.files[0];
@@ -271,8 +274,24 @@ function fit(w, h, wide, high) {
   const own = !state.true && state.read && top[0] <= 1.02 * wide && top[1] <= 1.02 * high;
   const scale = own ? w / wide : 0.8 * Math.min(w / (top[0] - low[0]), h / (top[1] - low[1]));
   const from = own ? [0, 0] : [(low[0] + top[0]) / 2, (low[1] + top[1]) / 2], to = own ? [0, 0] : [w / 2, h / 2];
+  const before = structuredClone(state);
   state.xy = state.xy.map((p) => p.map((x, i) => (x - from[i]) * scale + to[i]));
   Object.assign(state, { size: [w, h], true: false });
+  brought = { before, after: JSON.stringify(joined(state)), back: (p) => p.map((x, i) => (x - to[i]) / scale + from[i]) };
+  anew();
+}
+
+// Without the picture the figure is what it was before, and what was done to it since is kept.
+function takeBack() {
+  if (!brought) return;
+  const { before, after, back } = brought, { size } = before;
+  if (JSON.stringify(joined(state)) === after) state = before;
+  else Object.assign(state, { size, xy: state.xy.map(back) });
+  anew();
+}
+
+// A figure in a picture of another size.
+function anew() {
   forget(); // places were of another picture
   load(state);
   publish();

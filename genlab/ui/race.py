@@ -87,4 +87,4 @@ class Race:
 
 
 def _finite(x: float) -> float | None:
-    return float(f"{x:.4g}") if math.isfinite(x) else None
+    return float(f"{x:.6g}") if math.isfinite(x) else None

@@ -342,8 +342,26 @@ def test_keypoints_and_a_picture_of_ones_own(visit):
     again(page, lambda: picture.set_input_files({"name": "me.png", "mimeType": "image/png", "buffer": fine}))
     assert page.locator(".gl-figure svg").get_attribute("viewBox") == "0 0 300 500"
     assert np.allclose(places(page), old), "keypoints of this very picture keep their places"
-    page.get_by_role("button", name="Remove picture").click()
+    again(page, page.get_by_role("button", name="Remove picture").click)
     assert page.locator(".gl-figure image[href]").count() == 0
+
+
+@pytest.mark.browser
+def test_a_figure_comes_back_from_the_picture_behind_it(visit):
+    page = visit(SHORT)
+    first, size = places(page), page.locator(".gl-figure svg").get_attribute("viewBox")
+    fine = {"name": "me.png", "mimeType": "image/png", "buffer": viz.png(np.full((500, 300), 180, np.uint8))}
+    chooser, remove = page.locator(".gl-figure input[type=file]"), page.get_by_role("button", name="Remove picture")
+    again(page, lambda: chooser.set_input_files(fine))
+    assert not np.allclose(places(page), first, atol=1)
+    said = again(page, remove.click)
+    assert np.array_equal(places(page), first) and "mm in space" in said, "the true body is known again"
+    again(page, lambda: chooser.set_input_files(fine))
+    again(page, lambda: drag(page, WRIST, 20, -20))
+    again(page, remove.click)
+    assert page.locator(".gl-figure svg").get_attribute("viewBox") == size
+    moved = np.abs(places(page) - first).max(axis=1) > 1
+    assert list(np.flatnonzero(moved)) == [WRIST], "what was done meanwhile is kept"
 
 
 @pytest.mark.browser
