@@ -224,7 +224,7 @@ def test_a_body_without_landmarks_is_fitted_to_its_joints():
         (([[[None, None]] * 24],), "keypoints are numbers"),
         ((torch.rand(1, 24, 2), "x"), "confidence are numbers"),
         ((torch.rand(1, 24, 2), torch.full((1, 24), 1e-44)), "too few joints"),
-        ((torch.rand(0, 24, 2),), "too few joints"),
+        ((torch.rand(0, 24, 2),), "nobody to fit"),
         ((torch.full((1, 24, 2), 5.0),), "in one place"),
         ((torch.rand(2, 24, 2), None, Camera(torch.ones(3))), "one for all 2 bodies or one for each"),
         (

@@ -165,7 +165,9 @@ def observe(
     if (confidence.isnan() | (confidence < 0) | (confidence > 1)).any():
         raise ValueError("confidence lies in [0, 1]: 0 for a joint that is not seen")
     confidence = confidence * (~keypoints.isnan().any(dim=-1) & (confidence > 1e-3))
-    if not len(keypoints) or ((confidence > 0).sum(dim=1) < FEWEST).any():
+    if not len(keypoints):
+        raise ValueError("there is nobody to fit: keypoints are of one person or more")
+    if ((confidence > 0).sum(dim=1) < FEWEST).any():
         raise ValueError(f"too few joints are seen: a fit needs {FEWEST}, each with a confidence above 0")
     there = (confidence > 0)[..., None]
     if camera.size is not None:
