@@ -476,7 +476,8 @@ def events(app, frame, made, drawn, view, shown, texts: dict, ready: dict) -> No
     def opened(request: gr.Request, asked, *values):
         figure, knobs = ui.Figure.unpacked(asked), cleaned(values)
         if figure is not None:
-            yield {drawn: figure.value(), example: knobs["pose"]}
+            chosen = {} if figure.true else {made["pose"]: gr.Radio(value=None)}
+            yield {drawn: figure.value(), example: knobs["pose"], **chosen}
         if asked:
             yield from fit(request, knobs, figure)
 

@@ -19,14 +19,15 @@ def figure(joints: str = "smpl", **about) -> ui.Figure:
     )
 
 
+@pytest.mark.parametrize("true, read", [(True, False), (False, True), (False, False)])
 @pytest.mark.parametrize("joints", SETS)
-def test_a_figure_survives_the_page_and_the_link(joints):
-    made = figure(joints, true=True)
+def test_a_figure_survives_the_page_and_the_link(joints, true, read):
+    made = figure(joints, true=true, read=read)
     page = ui.Figure.of(json.loads(json.dumps(made.value())))
     linked = ui.Figure.unpacked(made.packed())
     for back in (page, linked):
         assert np.abs(back.xy - made.xy).max() < 0.06 and np.array_equal(back.c, made.c)
-        assert (back.joints, back.size, back.true) == (joints, (400, 440), True)
+        assert (back.joints, back.size, back.true, back.read) == (joints, (400, 440), true, read)
     assert len(made.packed()) < 180
 
 

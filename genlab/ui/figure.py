@@ -137,7 +137,7 @@ class Figure:
 
     def packed(self) -> str:
         """Short enough for a link: a place in 1/32,767 of the picture, and a byte for how sure it is."""
-        head = struct.pack("<BBHH", list(SETS).index(self.joints), self.true, *self.size)
+        head = struct.pack("<BBHH", list(SETS).index(self.joints), self.true + 2 * self.read, *self.size)
         share = np.round((self.xy / np.array(self.size) + 0.5).clip(0, 2) * 32767).astype("<u2")
         body = share.tobytes() + np.round(self.c * 255).astype(np.uint8).tobytes()
         return base64.urlsafe_b64encode(head + body).decode().rstrip("=")
@@ -149,7 +149,7 @@ class Figure:
             return None
         try:
             raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-            kind, true, *size = struct.unpack_from("<BBHH", raw)
+            kind, known, *size = struct.unpack_from("<BBHH", raw)
             joints = list(SETS)[kind]
         except (binascii.Error, ValueError, struct.error, IndexError):
             return None
@@ -158,7 +158,8 @@ class Figure:
             return None
         xy = (np.frombuffer(body, "<u2", 2 * count).reshape(-1, 2) / 32767 - 0.5) * np.array(size)
         c = np.frombuffer(body, np.uint8, offset=4 * count) / 255
-        return cls.of({"joints": joints, "xy": xy, "c": c, "size": size, "true": bool(true)})
+        about = {"joints": joints, "size": size, "true": bool(known & 1), "read": bool(known & 2)}
+        return cls.of(about | {"xy": xy, "c": c})
 
 
 def bones(names: Sequence[str]) -> list[list[int]]:

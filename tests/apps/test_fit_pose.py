@@ -344,6 +344,10 @@ def test_keypoints_and_a_picture_of_ones_own(visit):
     assert np.allclose(places(page), old), "keypoints of this very picture keep their places"
     again(page, page.get_by_role("button", name="Remove picture").click)
     assert page.locator(".gl-figure image[href]").count() == 0
+    assert np.allclose(places(page), old)
+    other = visit(page.url.split("?")[1])
+    assert np.allclose(places(other), old, atol=0.1) and other.locator(".gl-controls input:checked").count() == 0
+    other.get_by_text("These are your keypoints").first.wait_for()
 
 
 @pytest.mark.browser
