@@ -40,11 +40,22 @@ MAY_BE_ZERO = ("warmup", "weight_decay", "clip", "ema", "seed")  # of a recipe's
 
 @dataclass(frozen=True)
 class Objective:
-    """A named loss and the parameters it moves. One for most models; a GAN has two."""
+    """A named loss, the parameters it moves, and those of them that weight decay shrinks (None: all). One for most
+    models; a GAN has two."""
 
     name: str = "loss"
     loss: Callable[[Model, Batch], tuple[Tensor, dict[str, float]]] = lambda model, batch: model.loss(batch)
     parameters: Callable[[Model], Iterable[nn.Parameter]] = lambda model: model.parameters()
+    decays: Callable[[Model], Iterable[nn.Parameter]] | None = None
+
+    def optimizer(self, model: Model, lr: float, weight_decay: float) -> torch.optim.AdamW:
+        moved = list(self.parameters(model))
+        shrunk = {id(p) for p in (moved if self.decays is None else self.decays(model))}
+        groups = [
+            {"params": [p for p in moved if id(p) in shrunk], "weight_decay": weight_decay},
+            {"params": [p for p in moved if id(p) not in shrunk], "weight_decay": 0.0},
+        ]
+        return torch.optim.AdamW(groups, lr=lr)
 
 
 @dataclass(frozen=True)
@@ -195,10 +206,7 @@ def _train(
     mine = range(accelerator.process_index * shards // world, (accelerator.process_index + 1) * shards // world)
     model = model.train().to(device=device, dtype=torch.float32, memory_format=torch.channels_last)
     average = copy.deepcopy(model).eval().requires_grad_(False) if recipe.ema else model
-    optimizers = {
-        o.name: torch.optim.AdamW(list(o.parameters(model)), lr=recipe.lr, weight_decay=recipe.weight_decay)
-        for o in recipe.objectives
-    }
+    optimizers = {o.name: o.optimizer(model, recipe.lr, recipe.weight_decay) for o in recipe.objectives}
     modules = {"model": model} | ({"average": average} if recipe.ema else {})
     same = {"seed": recipe.seed, "batch_size": recipe.batch_size, "shards": shards, "config": recipe.config}
     checkpoints = Checkpoints(run, modules, optimizers, same, {key: getattr(recipe, key) for key in FREE})
@@ -248,7 +256,8 @@ def _train(
             logs: dict[str, float] = {}
             for objective in recipe.objectives:
                 optimizer = optimizers[objective.name]
-                optimizer.param_groups[0]["lr"] = rate
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
                 optimizer.zero_grad(set_to_none=True)
                 logs |= differentiate(objective, step)
                 norm = logs[f"grad_norm/{objective.name}"] = clip_gradient(objective.parameters(model), recipe.clip)

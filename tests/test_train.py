@@ -501,6 +501,37 @@ def test_objectives_move_their_own_parameters(tmp_path):
         assert torch.allclose(moved, torch.full_like(moved, sign * 0.125), atol=1e-5), key
 
 
+@pytest.mark.parametrize("layer", [None, 0, 1])
+def test_weight_decay_shrinks_what_the_objective_says(layer, tmp_path):
+    """Each step takes lr x weight_decay of a weight off, where the loss leaves it alone: of all, or of one layer."""
+
+    def loss(model, batch):
+        return sum(0 * p.sum() for p in model.parameters()), {}
+
+    decays = None if layer is None else lambda model: model.layers[layer].parameters()
+    recipe = Recipe(
+        name="shrinks",
+        summary="",
+        model=Tiny,
+        config=TinyConfig(width=3, sizes=(2,)),
+        data=lambda: {"train": {"image": torch.zeros(8, 4)}},
+        steps=2,
+        batch_size=8,
+        lr=0.1,
+        schedule="constant",
+        warmup=0,
+        weight_decay=0.5,
+        tracker="none",
+        objectives=(Objective(loss=loss, decays=decays),),
+    )
+    torch.manual_seed(0)
+    before = dict(Tiny(recipe.config).named_parameters())
+    after = weights(train(recipe, run_dir=tmp_path, quiet=True).parent)
+    for key, weight in before.items():
+        left = (1 - 0.1 * 0.5) ** 2 if layer is None or key.startswith(f"layers.{layer}.") else 1
+        assert torch.allclose(after[key], left * weight), key
+
+
 @pytest.mark.parametrize(
     ("settings", "rates"),
     [

@@ -6,7 +6,7 @@ from genlab.core import from_pretrained
 from genlab.models.autoencoders import VAE
 from genlab.names import TrainError
 from genlab.recipes import _iwae
-from genlab.train import Batch
+from genlab.train import Batch, Objective
 
 
 def start(model: VAE, data: Batch) -> None:
@@ -21,6 +21,7 @@ RECIPE = _iwae.recipe(
     "iwae-paper-mnist",
     samples=50,
     start=start,
+    objectives=(Objective(decays=_iwae.encoder),),
     steps=300_000,
     batch_size=20,
     lr=5e-4,

@@ -31,7 +31,7 @@ RECIPE = _iwae.recipe(
     "vae-paper-mnist",
     samples=1,
     start=start,
-    objectives=(Objective(loss=loss),),
+    objectives=(Objective(loss=loss, decays=_iwae.encoder),),
     steps=150_000,
     batch_size=100,
     lr=3e-3,
