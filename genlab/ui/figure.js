@@ -285,6 +285,7 @@ function fit(w, h, wide, high) {
 function takeBack() {
   if (!brought) return;
   const { before, after, back } = brought, { size } = before;
+  brought = null;
   if (JSON.stringify(joined(state)) === after) state = before;
   else Object.assign(state, { size, xy: state.xy.map(back) });
   anew();
