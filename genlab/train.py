@@ -49,13 +49,14 @@ class Objective:
     decays: Callable[[Model], Iterable[nn.Parameter]] | None = None
 
     def optimizer(self, model: Model, lr: float, weight_decay: float) -> torch.optim.AdamW:
+        """Raises ValueError where there is nothing to move."""
         moved = list(self.parameters(model))
         shrunk = {id(p) for p in (moved if self.decays is None else self.decays(model))}
         groups = [
             {"params": [p for p in moved if id(p) in shrunk], "weight_decay": weight_decay},
             {"params": [p for p in moved if id(p) not in shrunk], "weight_decay": 0.0},
         ]
-        return torch.optim.AdamW(groups, lr=lr)
+        return torch.optim.AdamW([group for group in groups if group["params"]], lr=lr)
 
 
 @dataclass(frozen=True)

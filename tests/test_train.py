@@ -532,6 +532,22 @@ def test_weight_decay_shrinks_what_the_objective_says(layer, tmp_path):
         assert torch.allclose(after[key], left * weight), key
 
 
+def test_what_shrinks_is_moved_as_all_else_is(tmp_path):
+    """Without weight decay it makes no difference what that would shrink, not after a stop either."""
+
+    def run(name, decays, steps, **more):
+        recipe = mlp(steps=steps, warmup=4, schedule="constant", objectives=(Objective(decays=decays),))
+        return weights(train(recipe, run_dir=tmp_path / name, quiet=True, **more).parent)
+
+    def first(model):
+        return [next(model.parameters())]
+
+    plain = run("plain", None, 9)
+    run("apart", first, 5)
+    apart = run("apart", first, 9, resume=True)
+    assert all(torch.equal(plain[key], apart[key]) for key in plain)
+
+
 @pytest.mark.parametrize(
     ("settings", "rates"),
     [

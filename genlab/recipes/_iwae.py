@@ -1,43 +1,37 @@
 """The nets of the importance-weighted autoencoders' paper (Burda et al., 2016), one stochastic layer, on its bits."""
 
-from collections.abc import Iterator
-
-from torch import nn
+from collections.abc import Callable
 
 from genlab.data import binarized_mnist
 from genlab.models.autoencoders import VAE, VAEConfig
 from genlab.recipes import _codes, _nats
-from genlab.train import Recipe
+from genlab.train import Objective, Recipe
 
 
-def encoder(model: VAE) -> Iterator[nn.Parameter]:
-    """What weight decay shrinks. On bits that were drawn once the encoder overfits, more than the decoder, which is
-    worse for any decay (Shu et al., 2018, https://arxiv.org/abs/1805.08913)."""
-    return model.encoder.parameters()
-
-
-def recipe(name: str, samples: int, summary: str, otherwise: str, **more) -> Recipe:
+def recipe(name: str, samples: int, summary: str, otherwise: str, loss: Callable = VAE.loss, **more) -> Recipe:
     """784 - 200 - 200 - 50 and back, tanh, trained by the bound with `samples` samples. otherwise: what is done in
-    another way than in the paper. more: of a recipe."""
+    another way than in the paper. more: of a recipe.
+
+    On bits that were drawn once it is the encoder that overfits (Shu et al., 2018, https://arxiv.org/abs/1805.08913):
+    weight decay shrinks it alone, and the decoder is the worse for any."""
     return Recipe(
         name=name,
         summary=summary,
         model=VAE,
         config=VAEConfig(latents=50, widths=(200, 200), activation="tanh", samples=samples),
         data=binarized_mnist.splits,
-        weight_decay=0.1,  # of the encoder
+        objectives=(Objective(loss=loss, decays=lambda model: model.encoder.parameters()),),
+        weight_decay=0.1,
         ema=0.999,
         precision="bf16",
         validate_every=5_000,
-        evaluate=lambda model, samples=None: _nats.evaluate(model, samples, taught=True),
+        evaluate=_nats.evaluate,
         golden=lambda model: _codes.golden_pictures(model, lambda image: model.encode(image).mean),
         samples=_nats.pictures,
         source="binarized MNIST (Larochelle; Salakhutdinov & Murray), the files of the papers, checked by MD5",
         intended_use="The paper's own net, held against the paper's figure. Teaching.",
-        limits=f"{otherwise} Its nats bound -log p(x) from above, by 5,000 codes a picture; how tightly is up to the "
-        "encoder, so a second figure has the codes proposed by an encoder taught for this. The paper's is by its own "
-        "encoder and compares with the first. All are of this static binarization, on which models overfit: papers "
-        "that draw new bits at every pass report lower figures.",
+        limits=f"{otherwise} Its nats bound -log p(x) from above, by 5,000 codes a picture; and they are of this "
+        "static binarization, on which models overfit: papers that draw new bits at every pass report lower figures.",
         snippet=f"""import genlab
 import torch
 from genlab.data import binarized_mnist
