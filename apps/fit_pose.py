@@ -176,7 +176,7 @@ def measured(state, figure: ui.Figure, true: dict | None) -> dict[str, Any]:
 
 
 def truth_of(knobs: dict, figure: ui.Figure) -> dict | None:
-    """The body behind the figure; None where the figure was moved, or the figure is somebody else's."""
+    """The body behind the figure; None where the figure was moved, or is somebody else's."""
     if not figure.true:
         return None
     true = person(knobs)
