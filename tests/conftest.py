@@ -68,14 +68,17 @@ def browser():
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    global browser_passed
     report = yield
-    if item.get_closest_marker("browser"):
-        browser_passed += report.when == "call" and report.passed
-        if report.skipped and browser_required:
-            report.outcome = "failed"
-            report.longrepr = f"skipped, though GENLAB_REQUIRE_BROWSER is set: {report.longrepr}"
+    if item.get_closest_marker("browser") and report.skipped and browser_required:
+        report.outcome = "failed"
+        report.longrepr = f"skipped, though GENLAB_REQUIRE_BROWSER is set: {report.longrepr}"
     return report
+
+
+def pytest_runtest_logreport(report):
+    """Where tests are shared out over processes, the one that shares them out hears of each here."""
+    global browser_passed
+    browser_passed += "browser" in report.keywords and report.when == "call" and report.passed
 
 
 def pytest_sessionfinish(session, exitstatus):

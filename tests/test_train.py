@@ -471,6 +471,22 @@ def test_each_step_is_clipped_and_the_log_has_the_norm_before(tmp_path):
     assert min(norms) < 0.3 or max(before) > 0.3
 
 
+def tiny(**changes) -> Recipe:
+    """Steps of one rate over pictures of zeros: what moves the weights is the loss of the test's own objectives."""
+    return Recipe(
+        name="tiny",
+        summary="",
+        model=Tiny,
+        config=TinyConfig(width=3, sizes=(2,)),
+        data=lambda: {"train": {"image": torch.zeros(8, 4)}},
+        batch_size=8,
+        schedule="constant",
+        warmup=0,
+        tracker="none",
+        **changes,
+    )
+
+
 def test_objectives_move_their_own_parameters(tmp_path):
     """Two of them, on the two halves of a model, and a parameter of neither."""
 
@@ -480,19 +496,7 @@ def test_objectives_move_their_own_parameters(tmp_path):
     def half(i):
         return lambda model: [model.layers[i].weight]
 
-    recipe = Recipe(
-        name="halves",
-        summary="",
-        model=Tiny,
-        config=TinyConfig(width=3, sizes=(2,)),
-        data=lambda: {"train": {"image": torch.zeros(8, 4)}},
-        steps=1,
-        batch_size=8,
-        lr=0.125,
-        warmup=0,
-        tracker="none",
-        objectives=(Objective("up", loss, half(0)), Objective("down", loss, half(1))),
-    )
+    recipe = tiny(lr=0.125, steps=1, objectives=(Objective("up", loss, half(0)), Objective("down", loss, half(1))))
     torch.manual_seed(0)
     before = Tiny(recipe.config).state_dict()
     after = weights(train(recipe, run_dir=tmp_path, quiet=True).parent)
@@ -509,21 +513,7 @@ def test_weight_decay_shrinks_what_the_objective_says(layer, tmp_path):
         return sum(0 * p.sum() for p in model.parameters()), {}
 
     decays = None if layer is None else lambda model: model.layers[layer].parameters()
-    recipe = Recipe(
-        name="shrinks",
-        summary="",
-        model=Tiny,
-        config=TinyConfig(width=3, sizes=(2,)),
-        data=lambda: {"train": {"image": torch.zeros(8, 4)}},
-        steps=2,
-        batch_size=8,
-        lr=0.1,
-        schedule="constant",
-        warmup=0,
-        weight_decay=0.5,
-        tracker="none",
-        objectives=(Objective(loss=loss, decays=decays),),
-    )
+    recipe = tiny(lr=0.1, steps=2, weight_decay=0.5, objectives=(Objective(loss=loss, decays=decays),))
     torch.manual_seed(0)
     before = dict(Tiny(recipe.config).named_parameters())
     after = weights(train(recipe, run_dir=tmp_path, quiet=True).parent)
