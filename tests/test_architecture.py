@@ -138,7 +138,7 @@ def exports(path: Path) -> set[str]:
     return set()
 
 
-@pytest.mark.parametrize(("path", "name"), models(), ids=lambda value: getattr(value, "stem", value))
+@pytest.mark.parametrize(("path", "name"), list(models()), ids=lambda value: getattr(value, "stem", value))
 def test_each_model_is_complete(path, name):
     family, test = path.parent.name, f"tests/models/test_{path.stem}.py"
     exported = name in exports(path.parent / "__init__.py")

@@ -232,7 +232,7 @@ def test_a_body_without_landmarks_is_fitted_to_its_joints():
             "one for all 1 bodies or one for each",
         ),
     ],
-    ids=lambda value: str(value)[:30],
+    ids=lambda value: value if isinstance(value, str) else "asked",
 )
 def test_what_is_no_set_of_keypoints_is_told(fitter, arguments, says):
     with pytest.raises(ValueError, match=says):
