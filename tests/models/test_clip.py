@@ -1,15 +1,20 @@
 """CLIP: its loss against a loop over pairs, its towers against company and padding, its answers against cosines."""
 
+import json
 import math
 import multiprocessing
+import os
+from pathlib import Path
 
 import pytest
 import torch
+from children import together
 from contract import keeps_contract
 
 from genlab.metrics import clip_score
 from genlab.models.vision_language import CLIP, CLIPConfig, TwoTowers
 from genlab.models.vision_language.clip import contrastive_loss
+from genlab.train import Recipe, train
 from genlab.words import tokens
 
 WORDS = ("a", "red", "blue", "circle", "square", ",")
@@ -129,7 +134,7 @@ def test_two_processes_see_the_whole_batch(tmp_path):
     """Each with half of the batch, by gloo: the loss is the whole batch's, and the mean gradient its gradient."""
     torch.manual_seed(0)
     model = CLIP(TINY)
-    whole = {"image": pictures(), "tokens": tokens(TEXTS, WORDS, 8)}
+    whole = {"image": pictures(), "tokens": tokens(TEXTS, WORDS, 8), "wrong": tokens(TEXTS[::-1], WORDS, 8)}
     loss, _ = model.loss(whole)
     loss.backward()
     context = multiprocessing.get_context("spawn")
@@ -150,3 +155,35 @@ def _half(rank: int, meet: str, state: dict, whole: dict):
     loss.backward()
     torch.distributed.destroy_process_group()
     return loss.item(), {name: parameter.grad for name, parameter in model.named_parameters()}
+
+
+def test_two_processes_train_and_validate_as_one(tmp_path):
+    """Only one of them validates, and waits for nobody."""
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        pool.starmap_async(_train, [(tmp_path / "two", env) for env in together(2)]).get(timeout=120)
+    _train(tmp_path / "one", {})
+    one, two = ([json.loads(line) for line in (tmp_path / n / "log.jsonl").open()] for n in ("one", "two"))
+    assert {"train/loss", "valid/loss", "valid/accuracy"} <= {key for line in one for key in line}
+    for a, b in zip(one, two, strict=True):
+        assert a == pytest.approx(b, rel=1e-4, abs=1e-5), f"step {a['step']}"
+
+
+def _train(run: Path, env: dict[str, str]) -> None:
+    os.environ.update(env)
+    torch.set_num_threads(1)
+    data = {"image": pictures(), "tokens": tokens(TEXTS, WORDS, 8), "wrong": tokens(TEXTS[::-1], WORDS, 8)}
+    recipe = Recipe(
+        name="tiny-clip",
+        summary="",
+        model=CLIP,
+        config=TINY,
+        data=lambda: {"train": data, "valid": data},
+        steps=3,
+        batch_size=4,
+        lr=1e-3,
+        warmup=0,
+        log_every=1,
+        validate_every=2,
+        tracker="none",
+    )
+    train(recipe, run_dir=run, quiet=True)

@@ -121,13 +121,15 @@ class CLIP(Scoring, Model):
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         """The symmetric contrastive loss. batch: image (B, C, H, W) in [0, 1], tokens (B, L); and, where there are any,
-        wrong (B, L): for each picture one more text, which it has to refuse along with the others' captions."""
-        image = self.encode_image(batch["image"])
+        wrong (B, L): for each picture one more text, which it has to refuse along with the others' captions. In training
+        all processes' batches are one; a model in `eval` looks at its own batch, as one process alone may do."""
+        gather = everywhere if self.training else lambda features: features
         texts = [batch[key] for key in ("tokens", "wrong") if key in batch]
-        text, *wrong = (everywhere(part) for part in self.encode_tokens(torch.cat(texts)).chunk(len(texts)))
+        image = gather(self.encode_image(batch["image"]))
+        text, *wrong = map(gather, self.encode_tokens(torch.cat(texts)).chunk(len(texts)))
         with torch.no_grad():  # the parameter, not its use: a gradient finds the way back
             self.logit_scale.clamp_(max=math.log(SHARPEST))
-        loss, right = contrastive_loss(everywhere(image), text, self.logit_scale.exp(), *wrong)
+        loss, right = contrastive_loss(image, text, self.logit_scale.exp(), *wrong)
         return loss, {"accuracy": right.item(), "temperature": self.temperature}
 
 
