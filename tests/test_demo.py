@@ -274,7 +274,7 @@ def test_pages_are_light_and_private_files_stay_private(site, copy):
 def test_an_upload_over_the_limit_is_refused(site):
     body = (
         b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.bin"\r\n\r\n'
-        + bytes(limits.STRANGER.upload + limits.STRANGER.body)
+        + bytes(limits.STRANGER.files)
         + b"\r\n--x--\r\n"
     )
     request = urllib.request.Request(
@@ -284,6 +284,7 @@ def test_an_upload_over_the_limit_is_refused(site):
     with pytest.raises(urllib.error.HTTPError) as refused:
         opener.open(request, timeout=60)
     assert refused.value.code == 413
+    assert "100 MB together: send fewer" in refused.value.read().decode()
 
 
 @pytest.mark.slow

@@ -29,13 +29,14 @@ class Limits:
     at_once: int = 1  # runs of one function; more than one run on two cores only makes each slower
     body: int = 1_000_000  # bytes of a request; the largest honest one, a drawing and its knobs, has a few thousand
     upload: int = 20_000_000  # bytes of a file: a telephone's photograph
+    files: int = 100_000_000  # bytes of files sent at once
     keep: int = 3600  # seconds that files made for a visitor are kept
     sessions: int = 200  # visitors whose state is kept, the newest; a state may hold their pictures
 
 
 STRANGER = Limits()
 # At home the patience is one's own: Stable Diffusion on a CPU takes a quarter of an hour, and nobody is kept waiting.
-OWNER = Limits(seconds=3600.0, steps=200, side=2048, text=5000)
+OWNER = Limits(seconds=3600.0, steps=200, side=2048, text=5000, files=1_000_000_000)
 
 
 def is_public() -> bool:
@@ -97,8 +98,12 @@ class Bounded:
 
         headers = dict(scope["headers"])
         form = headers.get(b"content-type", b"").startswith(b"multipart/form-data")
-        most = limits().body + limits().upload * form
-        said = f"a request may hold {most:,} bytes"
+        if form:
+            most = limits().files
+            said = f"files sent at once may hold {most / 1e6:,.0f} MB together: send fewer, or smaller ones"
+        else:
+            most = limits().body
+            said = f"a request may hold {most:,} bytes"
         seen = 0
 
         async def counted():  # a body sent in chunks does not say its length beforehand
