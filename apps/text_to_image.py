@@ -60,7 +60,8 @@ NOTICE = """
 - At rho = 0 the sentence is only *told*. Guidance pushes away from pictures of anything (or of the negative prompt), so
   more words come true; much more of it, and pictures of one sentence become alike and harsh.
 - What a sentence leaves open the noise decides: say no colour, and each picture takes its own.
-- ◇ marks a colour and a shape never shown together in training. Both are known from elsewhere: is the pair?
+- ◇ marks a colour and a shape never shown together in training (only to the codec, which reads no words). Both are
+  known from elsewhere: is the pair?
 - Two judges: CLIPScore says in one number how well picture and sentence fit; the reader, which never saw a sentence,
   says what is where. CLIPs differ in what they see; More may offer another.
 - An unknown word is drawn as if it were some word or none: the text tower has one vector for all it cannot read.

@@ -1,6 +1,6 @@
 """Diffusion of codes against diffusion of pixels: the same data, sentences, text tower, samplers and seconds of
-training; what a picture takes, and how good it is by then. Codes are looked at early too, when they are about as good
-as pixels in the end: training changes what a picture is worth, and not what it takes.
+training; what a picture takes, and how good it is by then. Codes are looked at early too, when they are already no
+worse than pixels in the end: training changes what a picture is worth, and not what it takes.
 
 The denoiser of pixels folds 2 x 2 of them and has one level more, of half the channels; its smallest map is 8 x 8.
 """

@@ -50,6 +50,7 @@ def jobs(draw: Callable[..., Tensor], n: int, steps: int):
         prompts = scenes.captions(asked)
         drawn = drawn_of(prompts, rho)
         true = _scenes.pictures(scenes.sample(max(n, 2_000), _scenes.TEST_SEED + 3, split=split))
+        features = _features(reader, true)
 
         def figure(name: str, value: float, count: int = n, note: str = "", **more) -> Metric:
             what = {key: more.pop(key) for key in ("what", "things") if key in more}
@@ -74,8 +75,12 @@ def jobs(draw: Callable[..., Tensor], n: int, steps: int):
             note = "its own sentence among 100, by clip-scenes"
             out.append(figure("r_precision", 100 * r_precision(image, text), note=note, unit="%"))
         note = "between features of reader-scenes; not to be held against figures by other features"
-        distance = frechet_distance(_features(reader, true), _features(reader, drawn))
-        return [*out, figure("fid", distance, note=note, better="lower")]
+        out.append(figure("fid", frechet_distance(features, _features(reader, drawn)), note=note, better="lower"))
+        if rho == BEST:
+            note = "of the very scenes that the sentences describe: what is left to a drawer without fault"
+            real = frechet_distance(features, _features(reader, _scenes.pictures(asked)))
+            out.append(figure("fid, real pictures", real, note=note, better="lower"))
+        return out
 
     def colourless() -> list[Metric]:
         asked = scenes.sample(n, _scenes.TEST_SEED + 2)

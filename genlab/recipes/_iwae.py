@@ -30,8 +30,9 @@ def recipe(name: str, samples: int, summary: str, otherwise: str, loss: Callable
         samples=_nats.pictures,
         source="binarized MNIST (Larochelle; Salakhutdinov & Murray), the files of the papers, checked by MD5",
         intended_use="The paper's own net, held against the paper's figure. Teaching.",
-        limits=f"{otherwise} Its nats bound -log p(x) from above, by 5,000 codes a picture; and they are of this "
-        "static binarization, on which models overfit: papers that draw new bits at every pass report lower figures.",
+        limits=f"{otherwise} What is done otherwise was chosen by digits for validation. Its nats bound -log p(x) from "
+        "above, by 5,000 codes a picture; and they are of this static binarization, on which models overfit: papers "
+        "that draw new bits at every pass report lower figures.",
         snippet=f"""import genlab
 import torch
 from genlab.data import binarized_mnist

@@ -199,8 +199,9 @@ RECIPE = Recipe(
     source="genlab.data.scenes, made as it trains",
     intended_use="Scores of scenes and sentences; guidance by words; where CLIPs fail, in numbers. Teaching.",
     limits="It knows the world of genlab.data.scenes and its words alone: other words are one unknown word to it, and "
-    "of photographs it knows nothing. Of a caption with three things it may miss that one is in another place. These "
-    "weights saw no short texts ('a red star') in their first 4,000 steps, and in the next 4,000 none made wrong.",
+    "of photographs it knows nothing. Of a caption with three things it may miss that one is in another place: of all "
+    "wrong words that of a place fools it most. These weights saw no short texts ('a red star') in their first 4,000 "
+    "steps, and in the next 4,000 none made wrong.",
     snippet="""import genlab
 from genlab.data import scenes
 

@@ -27,6 +27,7 @@ RECIPE = _iwae.recipe(
     summary="The importance-weighted autoencoder: the VAE's net, trained on by a tighter bound of 50 samples.",
     otherwise="The paper reports 87.10 nats, after 3,280 passes in batches of 20 from scratch. These weights saw, from "
     "an earlier vae-paper-mnist and its 300, 160 in batches of 100 and 120 in batches of 20, with a weight decay of "
-    "0.005 on the whole net; then 72 with the encoder's alone (`--set steps=180000 --init`). They are averaged; the "
-    "encoder's gradient is doubly reparametrised.",
+    "0.005 on the whole net: so are the recipes of commits 42c5f1a and e164456, and by today's the first two commands "
+    "of this card make another net; then 72 with the encoder's alone. They are averaged; the encoder's gradient is "
+    "doubly reparametrised.",
 )

@@ -77,7 +77,10 @@ RECIPE = Recipe(
     source="genlab.data.scenes, made as it trains",
     intended_use="Text-to-image small enough to watch: guidance, negative prompts, pictures from pictures. Teaching.",
     limits="It knows scenes of genlab.data.scenes and the words of its captions alone, 64 x 64 pixels. It saw all "
-    "colours said for 21,000 steps; then, in other words than captions', 20 % left open, and for the last 7,000 30 %.",
+    "colours said for 21,000 steps; then, in other words than captions', 20 % left open, and for the last 7,000 30 %. "
+    "Held-out pairs of colour and shape it never saw nor read; its codec, which reads nothing, saw pictures of them. "
+    "Its text tower is its own: after equal seconds of training it draws more sentences right in everything than with "
+    "that of clip-scenes, frozen, which learns relations sooner and textures later (`python -m benchmarks towers`).",
     snippet="""import genlab
 import torch
 

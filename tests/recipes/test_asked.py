@@ -101,6 +101,9 @@ def test_all_jobs_judge_what_is_drawn():
     for draw, right in ((ours, 100.0), (lambda prompts, **how: torch.full((len(prompts), 3, 64, 64), 0.9), 0.0)):
         for job in jobs(draw, 10, 1):
             if job.key in ("seen rho=2", "held out rho=2", "no colour said"):
-                figures = [m for m in job.run() if m.name.startswith("drawn right")]
+                found = job.run()
+                fid = {m.name: m.value for m in found if m.name.startswith("fid")}
+                assert not fid or (fid["fid"] == fid["fid, real pictures"]) == (draw is ours), fid
+                figures = [m for m in found if m.name.startswith("drawn right")]
                 everything = [m for m in figures if m.settings.get("what", "everything") == "everything"]
                 assert everything and all(m.value == right for m in everything), job.key

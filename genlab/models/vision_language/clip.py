@@ -121,8 +121,8 @@ class CLIP(Scoring, Model):
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         """The symmetric contrastive loss. batch: image (B, C, H, W) in [0, 1], tokens (B, L); and, where there are any,
-        wrong (B, L): for each picture one more text, which it has to refuse along with the others' captions. In training
-        all processes' batches are one; a model in `eval` looks at its own batch, as one process alone may do."""
+        wrong (B, L): for each picture one more text, which it has to refuse along with the others' captions. In
+        training all processes' batches are one; in `eval`, which one process may be in alone, each sees its own."""
         gather = everywhere if self.training else lambda features: features
         texts = [batch[key] for key in ("tokens", "wrong") if key in batch]
         image = gather(self.encode_image(batch["image"]))
