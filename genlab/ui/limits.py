@@ -104,51 +104,53 @@ class Bounded:
         else:
             most = limits().body
             said = f"a request may hold {most:,} bytes"
-        seen = 0
+        seen, more = 0, True
+
+        async def listen():
+            nonlocal seen, more
+            message = await receive()
+            seen, more = seen + len(message.get("body", b"")), message.get("more_body", False)
+            return message
 
         async def counted():  # a body sent in chunks does not say its length beforehand
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
+            message = await listen()
             if seen > most:
                 raise HTTPException(413, said)
             return message
 
         async def read() -> bytes:
-            parts, more = [], True
+            parts = []
             while more:
-                message = await counted()
-                more = message.get("more_body", False)
-                parts.append(message.get("body", b""))
+                parts.append((await counted()).get("body", b""))
             return b"".join(parts)
 
+        async def answer(message) -> None:
+            while more and seen < 2 * limits().files:  # a client hears the answer only when it has finished sending
+                await listen()
+            await send(message)
+
         length = int(headers.get(b"content-length", 0))  # the server has checked that it is a number
-        if length <= most and (form or scope["method"] != "POST"):
-            await self.app(scope, counted, send)
+        if length > most:
+            await PlainTextResponse(said, 413)(scope, receive, answer)
             return
-        if length <= most:
-            try:
-                body = await read()
-            except HTTPException:
-                await PlainTextResponse(said, 413)(scope, receive, send)
-                return
-            if fetches(body):
-                said = "a file is sent to /gradio_api/upload: none is fetched from another address"
-                await PlainTextResponse(said, 400)(scope, receive, send)
-                return
-            first = [{"type": "http.request", "body": body, "more_body": False}]
-
-            async def again():
-                return first.pop() if first else await receive()
-
-            await self.app(scope, again, send)
+        if form or scope["method"] != "POST":
+            await self.app(scope, counted, answer if form else send)
             return
-        while seen < min(length, 10 * most):  # a client hears the answer only when it has finished sending
-            message = await receive()
-            if message["type"] != "http.request":
-                return
-            seen += len(message["body"])
-        await PlainTextResponse(said, 413)(scope, receive, send)
+        try:
+            body = await read()
+        except HTTPException:
+            await PlainTextResponse(said, 413)(scope, receive, answer)
+            return
+        if fetches(body):
+            said = "a file is sent to /gradio_api/upload: none is fetched from another address"
+            await PlainTextResponse(said, 400)(scope, receive, send)
+            return
+        first = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def again():
+            return first.pop() if first else await receive()
+
+        await self.app(scope, again, send)
 
 
 def fetches(body: bytes) -> bool:
