@@ -164,6 +164,8 @@ def note(prompt: str) -> str:
         said.append(f"Three things are the most that a picture holds, and here are {len(meant.things)}.")
     if strange := unread(prompt):
         said.append(f"{escape(strange)} The model has one word for all that it does not know.")
+    if {"no", "not", "without"} & set(re.findall(r"\w+", prompt.lower())):
+        said.append("What is not to be there goes into the negative prompt.")
     if pale := WORLD.pale(prompt):
         (colour, shape), colours = pale[0], ", ".join(WORLD.COLOURS)
         said.append(f"A {escape(colour)} {escape(shape)}? Things are {colours}; {escape(colour)} is a field's colour.")

@@ -124,6 +124,12 @@ function fade() {
   grid.classList.toggle("gl-goes-on", grid.scrollWidth - grid.clientWidth - grid.scrollLeft > 4);
 }
 grid.addEventListener("scroll", fade, { passive: true });
+// A chosen cell that is out of sight comes into it: a picture that was just added stands last.
+function reveal() {
+  const [i, j] = state.cell, { left, right } = button(i, j).getBoundingClientRect();
+  const from = grid.children[i + 1].firstElementChild.getBoundingClientRect().right, to = grid.getBoundingClientRect().right;
+  grid.scrollLeft += Math.max(right - to, 0) - Math.max(from - left, 0);
+}
 new ResizeObserver(fade).observe(grid);
 
 // -- one cell in detail -------------------------------------------------------------------------------------------------
@@ -289,6 +295,7 @@ function show() {
   grid.classList.remove("gl-faded");
   layout();
   detail();
+  reveal();
   status(...(state.said ?? [""]));
   root.dataset.state = state.overlay ? "done" : "numbers";
 }

@@ -334,6 +334,15 @@ def test_a_cell_is_chosen_by_keys_and_its_picture_looked_at(visit):
 
 
 @pytest.mark.browser
+def test_the_chosen_picture_is_in_sight(visit):
+    page = visit("n=20&cell=2,19")
+    finished(page)
+    chosen = page.locator(".gl-matrix [role=gridcell] .gl-here").bounding_box()
+    grid = page.locator(".gl-matrix-grid").bounding_box()
+    assert grid["x"] < chosen["x"] and chosen["x"] + chosen["width"] <= grid["x"] + grid["width"] + 1
+
+
+@pytest.mark.browser
 def test_pictures_of_ones_own_and_files_that_are_none(visit, tmp_path):
     image = np.full((90, 150, 3), (205, 232, 200), np.uint8)
     image[25:65, 55:95] = (214, 48, 49)

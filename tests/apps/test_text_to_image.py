@@ -111,6 +111,7 @@ def test_unknown_words_and_unseen_pairs_are_told_before_anything_is_drawn(app):
     assert app.unread("three shiny stars") == "'shiny' is unknown."
     assert "A pink star? Things are red" in app.note("a pink star") and not app.note("a square")
     assert app.unread(" ".join("bcde")).endswith("So is 1 more.")
+    assert "goes into the negative prompt" in app.note("a square, but no circle")
 
 
 def test_the_text_towers_know_the_words_that_the_page_calls_known(app):
