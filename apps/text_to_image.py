@@ -1079,7 +1079,7 @@ def image_to_image(
 def mask_of(keep) -> np.ndarray:
     """Where a picture is kept, bool (64, 64). Raises GenlabError."""
     try:
-        mask = np.nan_to_num(np.asarray(keep, dtype=np.float32)) > 0.5
+        mask = np.nan_to_num(np.asarray(keep, dtype=float)) > 0.5
     except (TypeError, ValueError, OverflowError):
         mask = np.zeros(0)
     if mask.shape != (SIDE, SIDE) or not mask.any():

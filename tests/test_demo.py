@@ -4,6 +4,7 @@ It runs from a copy of the package with small apps and cards inside, laid out as
 """
 
 import asyncio
+import contextlib
 import http.client
 import http.server
 import json
@@ -298,6 +299,51 @@ def test_a_request_over_a_megabyte_is_refused_before_it_is_parsed(site, path, ch
     ask.request("POST", f"/gradio_api/{path}", sent, {"Content-Type": "application/json"}, encode_chunked=chunked)
     # a body of unknown length is counted as it is read, so only where somebody reads it
     assert ask.getresponse().status == 413 or (chunked and path in ("upload", "nowhere"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("path", "kind", "body"),
+    [
+        ("upload", b"multipart/form-data; boundary=" + b"x" * 5000, b"--x\r\n"),
+        (
+            "upload",
+            b"multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="files"\r\n\r\na\r\n--x--',
+        ),
+        ("queue/join", b"application/json", b'{"data": ["a"], "fn_index": 1, "session_hash": "\\ud800"}'),
+    ],
+)
+def test_what_gradio_stumbles_on_is_refused(site, path, kind, body):
+    ask = http.client.HTTPConnection(site.removeprefix("http://"), timeout=60)
+    ask.request("POST", f"/gradio_api/{path}", body, {"Content-Type": kind})
+    assert ask.getresponse().status == 400
+
+
+@pytest.mark.slow
+def test_of_two_kinds_of_content_the_first_is_meant(site):
+    ask = http.client.HTTPConnection(site.removeprefix("http://"), timeout=60)
+    ask.putrequest("POST", "/gradio_api/queue/join")
+    body = b'{"data": ["' + b"x" * 1_000_000 + b'"]}'
+    for name, value in [("Type", "application/json"), ("Type", "multipart/form-data"), ("Length", len(body))]:
+        ask.putheader(f"Content-{name}", value)
+    ask.endheaders(body)
+    assert ask.getresponse().status == 413
+
+
+@pytest.mark.slow
+def test_a_visitor_who_leaves_or_goes_on_sending_is_no_surprise(site):
+    """The server's log is looked at as it ends."""
+    where = site.removeprefix("http://").split(":")
+    head = "POST /gradio_api/upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+    with socket.create_connection((where[0], int(where[1]))) as visitor:
+        visitor.sendall(f"{head}Content-Length: 9000\r\n\r\n--x\r\n".encode())
+    with socket.create_connection((where[0], int(where[1]))) as visitor:
+        visitor.sendall(b"GET /gradio_api/heartbeat/abc HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        with contextlib.suppress(OSError):
+            for _ in range(30):
+                visitor.sendall(b"10000\r\n" + bytes(0x10000) + b"\r\n")
+    assert get(site)[0] == 200
 
 
 @pytest.mark.slow

@@ -96,7 +96,7 @@ class Bounded:
         from starlette.exceptions import HTTPException
         from starlette.responses import PlainTextResponse
 
-        headers = dict(scope["headers"])
+        headers = dict(reversed(scope["headers"]))  # of two by one name the first counts, as it does behind this layer
         form = headers.get(b"content-type", b"").startswith(b"multipart/form-data")
         if form:
             most = limits().files
@@ -104,7 +104,7 @@ class Bounded:
         else:
             most = limits().body
             said = f"a request may hold {most:,} bytes"
-        seen, more = 0, True
+        seen, more, begun = 0, True, False
 
         async def listen():
             nonlocal seen, more
@@ -114,9 +114,9 @@ class Bounded:
 
         async def counted():  # a body sent in chunks does not say its length beforehand
             message = await listen()
-            if seen > most:
+            if seen > most and not begun:
                 raise HTTPException(413, said)
-            return message
+            return message if seen <= most else {"type": "http.disconnect"}
 
         async def read() -> bytes:
             parts = []
@@ -124,26 +124,37 @@ class Bounded:
                 parts.append((await counted()).get("body", b""))
             return b"".join(parts)
 
+        async def tell(message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
         async def answer(message) -> None:
             while more and seen < 2 * limits().files:  # a client hears the answer only when it has finished sending
                 await listen()
-            await send(message)
+            await tell(message)
 
         length = int(headers.get(b"content-length", 0))  # the server has checked that it is a number
         if length > most:
             await PlainTextResponse(said, 413)(scope, receive, answer)
             return
-        if form or scope["method"] != "POST":
-            await self.app(scope, counted, answer if form else send)
+        if form:
+            try:
+                await self.app(scope, counted, answer)
+            except Exception:  # of a form that is none, or of a client that left: gradio fails, and logs a traceback
+                if not begun:
+                    await PlainTextResponse("these files cannot be read: send them again", 400)(scope, receive, answer)
+            return
+        if scope["method"] != "POST":
+            await self.app(scope, counted, tell)
             return
         try:
             body = await read()
         except HTTPException:
             await PlainTextResponse(said, 413)(scope, receive, answer)
             return
-        if fetches(body):
-            said = "a file is sent to /gradio_api/upload: none is fetched from another address"
-            await PlainTextResponse(said, 400)(scope, receive, send)
+        if wrong := refused(body):
+            await PlainTextResponse(wrong, 400)(scope, receive, send)
             return
         first = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -153,22 +164,26 @@ class Bounded:
         await self.app(scope, again, send)
 
 
-def fetches(body: bytes) -> bool:
-    """Whether the JSON of a request names a file, as gradio's clients do, that lies at another address."""
+def refused(body: bytes) -> str:
+    """What is wrong with the JSON of a request, or nothing: a file that it names, as gradio's clients do, at another
+    address, which gradio would fetch; a session whose name cannot be written, on which gradio's statistics stumble ever
+    after."""
     try:
         waiting = [json.loads(body)]
     except (ValueError, RecursionError):
-        return False  # whoever parses it refuses it
+        return ""  # whoever parses it refuses it
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):
-            path = value.get("path")
+            path, session = value.get("path"), value.get("session_hash")
             if isinstance(path, str) and path.strip().lower().startswith(("http:", "https:")):
-                return True
+                return "a file is sent to /gradio_api/upload: none is fetched from another address"
+            if isinstance(session, str) and not session.isascii():
+                return "a session is called by letters and digits"
             waiting += value.values()
         elif isinstance(value, list):
             waiting += value
-    return False
+    return ""
 
 
 def blocks_kwargs() -> dict[str, Any]:
