@@ -196,7 +196,9 @@ def test_a_drawing_lands_on_the_map_with_its_uncertainty(visit, app):
 def test_both_models_sample_and_the_judge_reads(visit, app):
     page = visit("view=compare&seed=3")
     page.wait_for_function("() => (document.body.innerText.match(/of 10 digits/g) || []).length === 2")
-    captions = page.locator(".gl-plane-strip figcaption:visible").all_inner_texts()
+    strip = page.locator(".gl-plane-strip figcaption:visible")
+    strip.filter(has_text="%").nth(15).wait_for()  # drawn a frame after the text
+    captions = strip.all_inner_texts()
     assert all(re.fullmatch(r"[a-h] \d \d+%✗?", caption) for caption in captions)
     assert [caption[0] for caption in captions] == [*"abcdefgh"] * 2, "as on the maps"
     page.get_by_role("button", name="cross both maps").click()
