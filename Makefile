@@ -27,9 +27,8 @@ help:
 demo: environment-apps
 	@$(BIN)/genlab demo $(APP) $(if $(PORT),--port $(PORT)) $(ARGS)
 
-# A file stays with one process, whose server and browser its tests share. ARGS="-n 0" runs them all in this one.
 test: environment-all
-	@$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest $(ARGS)
 
 check: environment-all
 	$(BIN)/ruff check .

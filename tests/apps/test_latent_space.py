@@ -145,7 +145,7 @@ def test_a_click_and_the_arrow_keys_choose_a_code(visit, app):
     page.keyboard.press("Shift+ArrowUp")
     page.wait_for_url(re.compile("z=-1.8"))
     assert np.allclose(at_z(page), (-2 + 0.144, 1 + 0.72), atol=0.02)
-    assert page.locator(".gl-now-z").first.inner_text() == seen(page), "the equation follows"
+    page.locator(".gl-now-z", has_text=seen(page)).first.wait_for()  # the equation follows
     page.keyboard.press("a")
     page.wait_for_url(re.compile("ends="))
     other = visit(page.url.split("?")[1])
