@@ -80,10 +80,10 @@ def text(value: Any, most: int | None = None) -> str:
 
 class Bounded:
     """A layer around the server's app: a request with too large a body gets a 413 before anything parses it, and one
-    that names a file elsewhere a 400.
+    that is `refused`, or a form that cannot be read, a 400.
 
     gradio bounds each file of an upload, neither their sum nor the JSON of other requests. Starlette's newest versions
-    can bound all bodies, but by one number. A file that a request says to be at another address gradio would fetch.
+    can bound all bodies, but by one number.
     """
 
     def __init__(self, app):
