@@ -128,7 +128,7 @@ grid.addEventListener("scroll", fade, { passive: true });
 function reveal() {
   const [i, j] = state.cell, { left, right } = button(i, j).getBoundingClientRect();
   const from = grid.children[i + 1].firstElementChild.getBoundingClientRect().right, to = grid.getBoundingClientRect().right;
-  grid.scrollLeft += Math.max(right - to, 0) - Math.max(from - left, 0);
+  grid.scrollLeft += Math.max(right + 3 - to, 0) - Math.max(from - left, 0); // with its frame
 }
 new ResizeObserver(fade).observe(grid);
 
