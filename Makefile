@@ -1,6 +1,6 @@
 # Every target sets up what it needs: Python 3.11+, make and git are enough. `make help` lists the targets.
 #   make demo APP=guidance PORT=7861      one app, on a port of your choice
-#   make test ARGS="-k ddpm -x"           arguments for pytest
+#   make test ARGS="-k ddpm -x -n 0"      arguments for pytest; -n 0: one process, as a debugger wants it
 #   make demo PYTHON=python3.12           another Python than python3 (for the first call, which creates .venv)
 # On Linux without a GPU, UV_TORCH_BACKEND=cpu in front of the first call fetches the small build of torch.
 
@@ -28,7 +28,7 @@ demo: environment-apps
 	@$(BIN)/genlab demo $(APP) $(if $(PORT),--port $(PORT)) $(ARGS)
 
 test: environment-all
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 check: environment-all
 	$(BIN)/ruff check .

@@ -66,6 +66,14 @@ def browser():
         chromium.close()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Shared out over processes, a file's tests stay together, and all files that drive a browser: one at a time."""
+    browsed = {item.path for item in items if item.get_closest_marker("browser")}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("browser" if item.path in browsed else str(item.path)))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     report = yield

@@ -365,15 +365,12 @@ def small_body(parents=PARENTS, seed: int = 0):
     return body
 
 
-def test_no_strangers_file_is_read(app, tmp_path):
+def test_no_strangers_file_is_read(app, tmp_path, monkeypatch):
     small_body().save_npz(tmp_path / "mine.npz")
-    limits.set_public(True)
-    try:
-        with pytest.raises(GenlabError, match="your own machine"):
-            app.OWN[str(tmp_path / "mine.npz")]
-        assert "Path of the file" not in str(app.build().get_config_file()["components"])
-    finally:
-        limits.set_public(False)
+    monkeypatch.setenv(limits.PUBLIC, "1")
+    with pytest.raises(GenlabError, match="your own machine"):
+        app.OWN[str(tmp_path / "mine.npz")]
+    assert "Path of the file" not in str(app.build().get_config_file()["components"])
 
 
 @pytest.mark.parametrize(
