@@ -527,6 +527,8 @@ def test_back_to_what_was_there_while_another_sentence_draws_or_is_refused(visit
     enter("a small blue star in the middle, on a white field")
     page.locator(".gl-film[data-state=live]").first.wait_for()
     again(page, lambda: enter(first))
+    page.locator(f".gl-grid[aria-label*='{first}']:visible").last.wait_for()  # not the other's end
+    finished(page)
     assert np.array_equal(shown(page)[-2:], pictures)
     enter("")
     page.locator(".gl-error", has_text="Write what to draw").first.wait_for()
