@@ -240,7 +240,7 @@ def start(name: str) -> list[float]:
 def on_map(knobs: dict, drawing: str, at=None, ends=None) -> dict:
     """The map, the digit x on it, and the walk from A to B."""
     name = NAMES[knobs["model"]]
-    found, own = read(name, drawing, knobs["centre"]), ends is not None
+    found = read(name, drawing, knobs["centre"])
     ends = ends or ends_of(name, knobs, drawing)
     at = at or start(name)
     where = f"x is encoded at {pair(found['mean'])}" if found else "No digit x is drawn"
@@ -262,7 +262,7 @@ def on_map(knobs: dict, drawing: str, at=None, ends=None) -> dict:
         target=ui.drawn(paper(drawing, knobs["centre"])) if found and name == VAE else "",
         side=terms(name, knobs, drawing),
         status=status,
-        alt=alt + f"{where}; {'A and B were moved' if own else 'A is x'}.",
+        alt=f"{alt}{where}.",
     )
 
 
@@ -833,9 +833,9 @@ def lesson(app: gr.Blocks) -> None:
             mine = drawing
         return EXAMPLES.get(digit, mine or gr.skip()), [None, None], mine
 
-    def fresh(view, seen, drawn, seed, lock, model, show, digit, to):
-        """Another seed, unless it is kept or was just typed; on the map the code that it draws. From A to B, where
-        nothing is drawn by chance, two other digits."""
+    def fresh(view, was, seen, drawn, seed, lock, model, show, digit, to):
+        """Another seed, unless it is kept or was just typed; on the map the code that it draws, the ends as they were.
+        From A to B, where nothing is drawn by chance, two other digits."""
         rng = np.random.default_rng()
         if view == COMPARE and show == "ends":
             x, other = rng.permutation([kind for kind in DIGITS if kind not in (digit, to)])[:2].tolist()
@@ -848,7 +848,7 @@ def lesson(app: gr.Blocks) -> None:
         left, right, bottom, top = BOX[name]
         z = draws(name, 1, KNOBS.defaults() | {"seed": seed})[0]
         at = [float(np.clip(z[0], left, right)), float(np.clip(z[1], bottom, top))]
-        return {made["seed"]: seed, last: seed, picked: [at, None]}
+        return {made["seed"]: seed, last: seed, picked: [at, was[1]]}
 
     def suggestion(name, seed):
         values = KNOBS.clean(KNOBS.defaults() | {"seed": seed} | TRY[name])
@@ -872,7 +872,7 @@ def lesson(app: gr.Blocks) -> None:
         made["pad"].input(drawn, made["pad"], [made["digit"], picked], **latest),
         frame.generate.click(
             fresh,
-            [view, seen, last, *(made[name] for name in ("seed", "lock", "model", "show", "digit", "to"))],
+            [view, picked, seen, last, *(made[name] for name in ("seed", "lock", "model", "show", "digit", "to"))],
             [picked, last, *(made[name] for name in ("seed", "digit", "to", "pad"))],
             **latest,
         ),

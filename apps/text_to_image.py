@@ -166,9 +166,11 @@ def note(prompt: str) -> str:
         said.append(f"{escape(strange)} The model has one word for all that it does not know.")
     if {"no", "not", "without"} & set(re.findall(r"\w+", prompt.lower())):
         said.append("What is not to be there goes into the negative prompt.")
-    if pale := WORLD.pale(prompt):
-        (colour, shape), colours = pale[0], ", ".join(WORLD.COLOURS)
-        said.append(f"A {escape(colour)} {escape(shape)}? Things are {colours}; {escape(colour)} is a field's colour.")
+    for colour, what in WORLD.misplaced(prompt)[:1]:
+        thing = what.lower() in WORLD.SHAPES
+        kinds, colours, whose = ("Things", WORLD.COLOURS, "field") if thing else ("Fields", WORLD.FIELDS, "thing")
+        asked = f"{WORLD.article(colour).capitalize()} {colour} {what}? {kinds} are {', '.join(colours)}"
+        said.append(f"{escape(asked)}; {escape(colour)} is a {whose}'s colour.")
     if pairs := WORLD.held_out(meant):
         said.append(f"<b>◇ {escape(' and '.join(pairs))}:</b> never seen in training.")
     return "".join(f'<p class="gl-note" role="status">{text}</p>' for text in said)
@@ -351,7 +353,7 @@ def expected(prompt: str, n: int) -> list[dict]:
 def summary(found: dict, prompt: str) -> str:
     """A verdict in a few words; of a sentence with words that nobody knows it says that it is no verdict on those."""
     n, asked = len(found["scores"]), ""
-    known = not WORLD.unknown(prompt) and not WORLD.pale(prompt)
+    known = not WORLD.unknown(prompt) and not WORLD.misplaced(prompt)
     if found["whole"] is not None:
         how, what = ("all as asked", "said") if known else ("as far as it was understood", "understood")
         asked = f"{found['whole']} of {n} {how}, {100 * found['share']:.0f} % of what was {what} right, "

@@ -173,7 +173,7 @@ def run_sample(arguments: argparse.Namespace) -> None:
     if model.device.type == "meta":
         raise GenlabError("the device meta holds no numbers, so nothing can be drawn on it: leave --device out")
     if not isinstance(model, Sampler):
-        raise GenlabError(f"{arguments.name} is a {type(model).__name__}, which draws no samples: genlab list")
+        raise GenlabError(f"{arguments.name} draws no samples, as its class {type(model).__name__} cannot: genlab list")
     asked = {knob: getattr(arguments, knob) for knob in ("label", "prompts", "guidance", "steps", "sampler", "eta")}
     knobs = {knob: setting for knob, setting in asked.items() if setting is not None}
     takes = signature(model.sample_steps).parameters.keys()

@@ -91,6 +91,8 @@ def test_a_file_is_called_by_its_name(tmp_path):
     (tmp_path / "notes.txt").write_text("words")
     with pytest.raises(GenlabError, match=r"^notes\.txt is no picture"):
         ui.read_picture(tmp_path / "notes.txt")
+    with pytest.raises(GenlabError, match=r"^gone\.png is not there"):
+        ui.read_picture(tmp_path / "gone.png")
 
 
 def test_a_picture_in_base64():

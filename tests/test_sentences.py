@@ -135,8 +135,10 @@ def test_how_many_there_are_is_not_guessed(text):
 def test_what_is_left_uncounted_or_has_a_fields_colour_is_told():
     assert sentences.uncounted("seven circles and many red stars") == ["circles", "stars"]
     assert not sentences.uncounted("two circles")
-    assert sentences.pale("a pink star on a pink field") == [("pink", "star")]
-    assert sentences.pale("a white small heart") == [("white", "heart")] and not sentences.pale("a red star")
+    assert sentences.misplaced("a pink star on a pink field") == [("pink", "star")]
+    assert sentences.misplaced("a white small heart") == [("white", "heart")]
+    assert sentences.misplaced("a red star on a Purple background") == [("Purple", "background")]
+    assert not sentences.misplaced("a red star on a blue field")
 
 
 def test_one_word_is_another():

@@ -210,16 +210,18 @@ def uncounted(text: str) -> list[str]:
     return re.findall(rf"\b(?:{_any(SPOKEN['shape'])})e?s\b", one_by_one(text), re.IGNORECASE)
 
 
-PALE = re.compile(
+MISPLACED = re.compile(
     rf"\b({_any(set(FIELDS) - set(COLOURS))})\s+(?:(?:{_any(SPOKEN['size'] + SPOKEN['texture'])})\s+)*"
-    rf"({_any(SPOKEN['shape'])})\b",
+    rf"({_any(SPOKEN['shape'])})\b"
+    rf"|\b({_any(set(COLOURS) - set(FIELDS))})\s+({_any(OTHER_WORDS['field'])})\b",
     re.IGNORECASE,
 )
 
 
-def pale(text: str) -> list[tuple[str, str]]:
-    """Things in a colour that fields alone have: of "a pink star" [("pink", "star")]."""
-    return PALE.findall(text)
+def misplaced(text: str) -> list[tuple[str, str]]:
+    """Colours of things that fields alone have, and the other way round: of "a pink star on a red field" [("pink",
+    "star"), ("red", "field")]."""
+    return [(found[1] or found[3], found[2] or found[4]) for found in MISPLACED.finditer(text)]
 
 
 def one_word_other(text: str) -> str:

@@ -50,6 +50,15 @@ def check_pictures(x: Tensor, channels: int, image_size: int) -> None:
         raise ValueError(f"pictures are numbers in [0, 1], not {low:.3g} to {high:.3g}: bytes are divided by 255")
 
 
+def check_codes(z: Tensor, shape: tuple[int, ...]) -> None:
+    """Raises ValueError for what is no batch of codes of this shape."""
+    codes = f"(B, {', '.join(map(str, shape))})"
+    if not isinstance(z, Tensor):
+        raise ValueError(f"codes are a tensor {codes}, not a {type(z).__name__}")
+    if z.ndim != len(shape) + 1 or z.shape[1:] != shape:
+        raise ValueError(f"codes are {codes}, not {tuple(z.shape)}")
+
+
 def code_shape(image_size: int, latents: int, body: str, widths: tuple[int, ...], patch: int) -> tuple[int, ...]:
     """The shape of one picture's code: (latents,), or (latents, side, side) where it is a map."""
     side = _side(image_size, widths, patch)

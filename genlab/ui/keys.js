@@ -11,8 +11,9 @@ document.addEventListener("keydown", (event) => {
   const visible = [...document.querySelectorAll(".gl-generate")].find((node) => node.offsetParent);
   if (visible) {
     event.preventDefault();
-    event.target.blur?.();
+    event.target.blur?.(); // a number counts once it is left
     visible.click();
+    if (!matchMedia("(pointer: coarse)").matches) event.target.focus?.({ preventScroll: true }); // else a keyboard covers it
   }
 });
 document.addEventListener("keyup", (event) => {

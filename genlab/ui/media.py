@@ -84,6 +84,8 @@ def read_picture(source: str | Path | bytes, name: str = "", side: int = 336) ->
         raise
     except image_module.DecompressionBombError as error:  # so large that Pillow does not even open it
         raise GenlabError(f"{name} has far too many pixels: make it smaller first.") from error
+    except FileNotFoundError as error:
+        raise GenlabError(f"{name} is not there: give the path of a picture.") from error
     except Exception as error:  # damaged files make Pillow raise almost anything
         raise GenlabError(f"{name} is no picture that can be read here: give {', '.join(FORMATS)}.") from error
 

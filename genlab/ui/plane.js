@@ -344,7 +344,13 @@ function draw(...parts) {
 }
 const wanted = new Set();
 
+// For who does not see the map: what it shows, and what is chosen on it.
+function tell() {
+  const ends = state.strip === "ends" && state.ends ? `; A is at ${pair(state.ends[0])}, B at ${pair(state.ends[1])}` : "";
+  map.setAttribute("aria-label", `${state.alt || "Map of codes."} The code chosen is ${pair(state.at)}${ends}.`);
+}
 function publish() {
+  tell();
   clearTimeout(settle);
   settle = 0;
   const round = (z) => z.map((x) => Math.round(x * 1000) / 1000);
@@ -413,7 +419,7 @@ map.addEventListener("keydown", (event) => {
 function show() {
   target = inside(state.target);
   if (more.innerHTML !== state.side) more.innerHTML = state.side;
-  map.setAttribute("aria-label", state.alt || "Map of codes");
+  tell();
   const said = find(".gl-status");
   said.textContent = state.status;
   said.classList.toggle("gl-error", Boolean(state.error));

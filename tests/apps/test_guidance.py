@@ -278,6 +278,9 @@ def test_enter_generates(visit):
     page.get_by_role("spinbutton", name="Seed", exact=True).focus()
     again(page, lambda: page.keyboard.press("Enter"))
     assert "seed=" in page.url
+    page.get_by_role("checkbox", name="keep it").focus()
+    again(page, lambda: page.keyboard.press("Enter"))
+    assert page.evaluate("document.activeElement.type") == "checkbox", "the keyboard goes on from where it was"
 
 
 @pytest.mark.browser

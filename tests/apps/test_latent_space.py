@@ -152,7 +152,14 @@ def test_a_click_and_the_arrow_keys_choose_a_code(visit, app):
     other.wait_for_timeout(500)
     assert seen(other) == seen(page), "the link leads back"
     state = "() => [...globalThis.glPlanes.values()].find(s => s.space === 'vae-mnist').ends.flat()"
-    assert np.allclose(other.evaluate(state), page.evaluate(state), atol=1e-3)
+    ends = page.evaluate(state)
+    assert np.allclose(other.evaluate(state), ends, atol=1e-3)
+    label = page.locator(".gl-plane-map canvas").first.get_attribute("aria-label")
+    assert label.count(seen(page).replace("z ", "")) == 2, "where the code is, and A with it"
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("seed="))
+    page.wait_for_function("() => !location.search.includes('z=-1.8')")
+    assert np.allclose(page.evaluate(state), ends, atol=1e-3) and "ends=" in page.url, "another code, the same walk"
 
 
 @pytest.mark.browser

@@ -110,6 +110,8 @@ def test_unknown_words_and_unseen_pairs_are_told_before_anything_is_drawn(app):
     assert app.unread("seven circles") == "'seven' is unknown. Say how many circles: one, two or three."
     assert app.unread("three shiny stars") == "'shiny' is unknown."
     assert "A pink star? Things are red" in app.note("a pink star") and not app.note("a square")
+    assert "An orange field? Fields are white" in app.note("a star on an orange field")
+    assert not app.note("a star on a green background")
     assert app.unread(" ".join("bcde")).endswith("So is 1 more.")
     assert "goes into the negative prompt" in app.note("a square, but no circle")
 
@@ -144,6 +146,7 @@ def test_a_verdict_counts_and_marks(app):
     assert found["share"] == 1 and found["whole"] == 2
     assert app.summary(found, caption).startswith("2 of 2 all as asked, 100 %")
     assert "2 of 2 as far as it was understood" in app.summary(found, f"no zebra but {caption}"), "it claims no more"
+    assert "2 of 2 as far as" in app.summary(found, "a star on a purple field")
     assert "✗" not in app.reading(found["words"][0])
     (wrong,) = scenes.negatives(one, 0, "field")
     found = app.verdict(frame, 0, wrong)

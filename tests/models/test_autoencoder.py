@@ -28,6 +28,8 @@ def test_shapes_of_codes_and_pictures(config):
     back = model.decode(z)
     assert back.shape == x.shape and back.min() >= 0 and back.max() <= 1
     assert torch.equal(model(x), back)
+    with pytest.raises(ValueError, match=rf"codes are \(B, {config.latents}.*, not \(1, 9\)"):
+        model.decode(torch.zeros(1, 9))
 
 
 @pytest.mark.parametrize(

@@ -190,6 +190,12 @@ def test_refuses(tiny, knobs, words):
         LatentDiffusion(tiny()).sample(**{"steps": 2} | knobs)
 
 
+def test_a_picture_is_no_code(tiny):
+    model = LatentDiffusion(tiny())
+    with pytest.raises(ValueError, match="codes are "):
+        model.decode(torch.rand(1, 3, 16, 16))
+
+
 def test_refuses_parts_that_do_not_fit(tiny, parts, tmp_path):
     with pytest.raises(genlab.core.LoadError, match="holds a CLIP, not a VAE"):
         LatentDiffusion(tiny(named=str(parts / "clip")))

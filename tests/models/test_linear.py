@@ -65,6 +65,8 @@ def test_bad_wishes():
         LinearAutoencoderConfig(image_size=8, latents=65)
     with pytest.raises(ValueError, match="two pictures"):
         LinearAutoencoder(TINY).fit(torch.rand(1, 1, 8, 8))
+    with pytest.raises(ValueError, match=r"codes are \(B, 3\), not \(1, 9\)"):
+        LinearAutoencoder(TINY).decode(torch.zeros(1, 9))
 
 
 def test_pretrained_is_beaten_by_no_other_plane(mnist):

@@ -234,6 +234,8 @@ def test_a_traversal_moves_one_number_at_a_time():
         (lambda m: m.log_prob(torch.rand(1, 1, 4, 4), True), "importance_samples is a whole number"),
         (lambda m: m.bound(torch.rand(1, 1, 4, 4), 0), "k is a whole number"),
         (lambda m: m.log_weights(torch.rand(1, 1, 4, 4), -1), "k is a whole number"),
+        (lambda m: m.decode(torch.zeros(2, 9)), r"codes are \(B, 2\), not \(2, 9\)"),
+        (lambda m: m.decode(torch.zeros(2)), r"codes are \(B, 2\), not \(2,\)"),
         (lambda m: m.sample(-1), "n is a whole number, 0 or more"),
         (lambda m: m.sample(1, temperature=math.inf), "temperature"),
         (lambda m: m.interpolate(torch.rand(1, 4, 4), torch.rand(1, 4, 4), 1), "steps is a whole number, 2 or more"),

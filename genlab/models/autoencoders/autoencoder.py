@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from genlab.core import Law, Model
-from genlab.nn.codec import check_codec, check_pictures, decoder, encoder
+from genlab.nn.codec import check_codec, check_codes, check_pictures, code_shape, decoder, encoder
 
 LAW = Law(
     latex=r"z = f_\phi(x), \qquad \hat{x} = g_\theta(z), \qquad "
@@ -59,8 +59,14 @@ class Autoencoder(Model):
         return self.encoder(x.to(self.dtype))
 
     def decode(self, z: Float[Tensor, "B ..."]) -> Float[Tensor, "B C H W"]:
-        """x_hat = g(z), in [0, 1]."""
+        """x_hat = g(z), in [0, 1]. Raises ValueError for what is no code."""
+        check_codes(z, self.code_shape)
         return self.decoder(z.to(self.dtype)).sigmoid()
+
+    @property
+    def code_shape(self) -> tuple[int, ...]:
+        c = self.config
+        return code_shape(c.image_size, c.latents, c.body, c.widths, c.patch)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
         return self.decode(self.encode(x))

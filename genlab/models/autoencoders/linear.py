@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from genlab.core import Law, Model
-from genlab.nn.codec import check_pictures
+from genlab.nn.codec import check_codes, check_pictures
 
 LAW = Law(
     latex=r"z = W (x - \mu), \qquad \hat{x} = \mu + W^\top z, \qquad "
@@ -58,7 +58,8 @@ class LinearAutoencoder(Model):
         return (x.to(self.dtype).flatten(1) - self.mean) @ self.weight.T
 
     def decode(self, z: Float[Tensor, "B Z"]) -> Float[Tensor, "B C H W"]:
-        """x_hat = mu + W^T z."""
+        """x_hat = mu + W^T z. Raises ValueError for what is no code."""
+        check_codes(z, (self.config.latents,))
         size = self.config.image_size
         return (self.mean + z.to(self.dtype) @ self.weight).unflatten(1, (self.config.channels, size, size))
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from genlab.core import Law, Model
 from genlab.models.autoencoders.likelihood import LIKELIHOODS, Likelihood
-from genlab.nn.codec import check_codec, check_pictures, code_shape, decoder, encoder
+from genlab.nn.codec import check_codec, check_codes, check_pictures, code_shape, decoder, encoder
 
 LAW = Law(
     latex=r"""\begin{aligned}
@@ -123,7 +123,8 @@ class VAE(Model):
         return Gaussian(mean, log_var.clamp(-14, 6))  # a deviation of 0.001 to 20: beyond, nothing is learned
 
     def decode(self, z: Float[Tensor, "B ..."]) -> Float[Tensor, "B C H W"]:
-        """The mean picture of p(x | z), in [0, 1]."""
+        """The mean picture of p(x | z), in [0, 1]. Raises ValueError for what is no code."""
+        check_codes(z, self.code_shape)
         return self.likelihood.mean(self.output(z))
 
     def output(self, z: Float[Tensor, "B ..."]) -> Float[Tensor, "B C H W"]:

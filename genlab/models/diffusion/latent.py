@@ -21,6 +21,7 @@ from genlab.models.diffusion.guidance import ClassifierFreeGuidance
 from genlab.models.diffusion.samplers import Inpaint, Step, check_walk, sampler_steps
 from genlab.models.diffusion.schedule import NoiseSchedule, check_schedule
 from genlab.names import root
+from genlab.nn.codec import check_codes
 from genlab.nn.embeddings import sinusoidal
 from genlab.nn.text import PAD, TextTower, check_tower
 from genlab.nn.unet import UNet, Words, check_encoder
@@ -144,7 +145,8 @@ class LatentDiffusion(Model):
 
     @torch.no_grad()
     def decode(self, z: Float[Tensor, "B Z h w"]) -> Float[Tensor, "B C H W"]:
-        """The picture of a scaled code, in [0, 1]."""
+        """The picture of a scaled code, in [0, 1]. Raises ValueError for what is no code."""
+        check_codes(z, self.code_shape)
         if self.codec is None:
             return ((z + 1) / 2).clamp(0, 1)
         return self.codec.decode(z / self.config.scale).clamp(0, 1)
