@@ -362,7 +362,7 @@ def unread(name: str, texts: list[str]) -> list[str]:
         parts, missing = [], clip.unknown(text)
         for word in missing[:3]:
             near = WORDS.near(word) if name == CLIP else get_close_matches(word.lower(), words, n=2, cutoff=WORDS.CLOSE)
-            parts.append(f"{word[:24]!r}" + (f" (it knows {' and '.join(near)})" if near else ""))
+            parts.append(f"{word[:24]!r}" + (f" (did you mean {' or '.join(near)}?)" if near else ""))
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         say = [f"not read: {', '.join(parts)}{more}"] if parts else []
         if clip.tokens([text]).shape[1] >= clip.config.context:

@@ -170,8 +170,9 @@ def did_you_mean(word: str, known: list[str]) -> str:
     """`"; did you mean 'x'?"` where something known is close, else the empty string."""
     from difflib import get_close_matches
 
-    close = get_close_matches(word, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    spelled = {name.lower(): name for name in known}
+    close = get_close_matches(word.lower(), spelled, n=1)
+    return f"; did you mean {spelled[close[0]]!r}?" if close else ""
 
 
 def _known() -> str:

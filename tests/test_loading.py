@@ -199,6 +199,7 @@ def test_a_misspelt_name_is_told_the_right_one():
     if not names:
         pytest.skip("no model is bundled yet")
     refused(names[0][:-1], f"did you mean {names[0]!r}")
+    refused(names[0].upper(), f"did you mean {names[0]!r}")
 
 
 def test_a_folder_needs_a_config(tmp_path):

@@ -126,7 +126,7 @@ def test_typing_changes_the_matrix_and_tells_unknown_words(visit):
     again(page, lambda: texts_box(page).fill("a red circle\na large blue dgo\na photo of a stra"))
     page.wait_for_function("document.querySelectorAll('.gl-matrix [role=rowheader]').length === 3")
     page.get_by_text("not read: 'dgo'").wait_for()
-    page.get_by_text("'stra' (it knows star").wait_for()
+    page.get_by_text("'stra' (did you mean star").wait_for()
     assert page.get_by_role("radio", name="my own").is_checked()
     page.wait_for_url("**say=own**")
     assert "texts=a+red+circle" in page.url
@@ -736,7 +736,7 @@ def test_what_was_encoded_is_remembered_and_a_run_ends(app):
 
 def test_unknown_words_are_told_with_near_ones(app):
     a, b, c = app.unread(app.CLIP, ["a red circle", "a blue triangel", " ".join(["red"] * 60)])
-    assert a == "" and b.startswith("not read: 'triangel' (it knows triangle") and "read up to word 47" in c
+    assert a == "" and b.startswith("not read: 'triangel' (did you mean triangle") and "read up to word 47" in c
 
 
 @pytest.mark.parametrize(
