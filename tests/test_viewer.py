@@ -210,16 +210,27 @@ def visit(browser, address):
     assert troubles == []
 
 
+STILL = """async () => {
+  const stage = document.querySelector('.gl-view');
+  let before;
+  do {
+    before = stage.dataset.frames;
+    for (let i = 0; i < 3; i++) await new Promise(requestAnimationFrame);
+  } while (before !== stage.dataset.frames || stage.dataset.rough);
+}"""
+
+
 def seen(page) -> np.ndarray:
-    """The stage as (h, w, 3) once nothing moves there."""
+    """The stage as (h, w, 3) once nothing moves there: drawn, and shown by a browser that may be a picture behind."""
     from PIL import Image
 
-    page.evaluate(
-        "async () => { const stage = document.querySelector('.gl-view'); let before;"
-        " do { before = stage.dataset.frames; for (let i = 0; i < 3; i++) await new Promise(requestAnimationFrame); }"
-        " while (before !== stage.dataset.frames || stage.dataset.rough); }"
-    )
-    return np.asarray(Image.open(BytesIO(page.locator(".gl-orbit").screenshot())).convert("RGB")).astype(int)
+    last = None
+    while True:
+        page.evaluate(STILL)
+        picture = np.asarray(Image.open(BytesIO(page.locator(".gl-orbit").screenshot())).convert("RGB")).astype(int)
+        if last is not None and np.array_equal(picture, last):
+            return picture
+        last = picture
 
 
 def same(a: np.ndarray, b: np.ndarray) -> bool:
