@@ -3,6 +3,7 @@
 import base64
 import gc
 import html
+import json
 import math
 import re
 import threading
@@ -352,15 +353,28 @@ def test_a_still_is_the_last_frame():
 
 def test_live_sends_each_frame_once():
     film, pictures = make_film(3)
-    assert [f["at"] for f in film.live("")["frames"]] == [0, 1, 2]
-    assert film.live("")["frames"] == [] and film.live("")["sheet"] is None
+    assert [f["at"] for f in json.loads(film.live("")["frames"])] == [0, 1, 2]
+    assert film.live("")["frames"] == "[]" and film.live("")["sheet"] is None
     film.add(0, *pictures[0])
-    assert [f["at"] for f in film.live("")["frames"]] == [3]
+    assert [f["at"] for f in json.loads(film.live("")["frames"])] == [3]
 
 
 def test_a_long_film_is_thinned_but_keeps_both_ends():
     kept = [f["at"] for f in make_film(100)[0].whole("", alt="")["frames"]]
     assert len(kept) == KEPT and kept[0] == 0 and kept[-1] == 99
+
+
+def test_a_films_words_arrive_though_gradio_sends_only_what_differs():
+    from gradio.utils import diff
+    from gradio_client.utils import apply_diff
+
+    film, page = ui.Film("run", of=9, panels=("x",), columns=1), None
+    for at, count in enumerate((6, 2, 5, 1)):
+        told = {"head": "1", "words": [(f"{at} {k}", None) for k in range(count)]}
+        film.add(8 - at, np.zeros((3, 4, 4, 3), np.uint8), captions=[told] * 3, at=at)
+        sent = film.live("")
+        page = sent if page is None else apply_diff(page, diff(page, sent))
+        assert page == sent and json.loads(page["frames"])[0]["captions"][2]["words"][-1] == [f"{at} {count - 1}", None]
 
 
 def test_a_film_in_colour_keeps_pale_tints_and_frames_may_be_left_out():

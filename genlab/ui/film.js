@@ -183,7 +183,8 @@ async function receive(value) {
   if (value.run !== state.run) begin(value);
   panels.classList.remove("gl-faded");
   if (value.whole) state.frames = [];
-  value.frames.forEach((frame, row) => state.frames.push({ ...frame, image, row }));
+  const frames = value.whole ? value.frames : JSON.parse(value.frames);
+  frames.forEach((frame, row) => state.frames.push({ ...frame, image, row }));
   state.about = value;
   state.whole = value.whole;
   state.at = state.frames.length - 1;

@@ -5,6 +5,7 @@ Frames travel as one PNG sheet: a row for each frame, in it all pictures of the 
 
 import base64
 import io
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -123,9 +124,17 @@ class Film:
         self.facts.append({"at": at, "t": t, "captions": list(captions), "score": score, "now": {"t": f"{t:g}", **now}})
 
     def live(self, status: str, link: dict | None = None) -> dict:
-        """The frames since the last call, to be added to those on the page. The first ones bring the link along."""
+        """The frames since the last call, to be added to those on the page. The first ones bring the link along.
+
+        What is said of them goes as one text: gradio sends only what differs from the value before, and loses count
+        where lists in lists become shorter."""
         first, self.sent = self.sent, len(self.frames)
-        return self._pack(range(first, self.sent), status) | {"whole": False, "link": None if first else link}
+        value = self._pack(range(first, self.sent), status)
+        return value | {
+            "frames": json.dumps(value["frames"], default=float),
+            "whole": False,
+            "link": None if first else link,
+        }
 
     def whole(
         self,
