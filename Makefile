@@ -28,7 +28,7 @@ demo: environment-apps
 	@$(BIN)/genlab demo $(APP) $(if $(PORT),--port $(PORT)) $(ARGS)
 
 test: environment-all
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
 check: environment-all
 	$(BIN)/ruff check .
