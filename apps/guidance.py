@@ -429,6 +429,7 @@ def lesson(app: gr.Blocks) -> None:
     runs_so_far = gr.State(remember([], KNOBS.defaults(), ready[WATCH]["found"]) if ready else [])
     # what the film of each view shows: knobs, drawing, and whether it is READY, BEGUN or WHOLE
     on_stage = gr.State({name: [KNOBS.defaults(), DRAWING, READY] for name in ready})
+    asked = gr.State(None)  # the seed of the last Generate, which may not be on the stage yet
     knobs = [made[name] for name in KNOBS]
     panels = [law, trade, code]
 
@@ -495,12 +496,14 @@ def lesson(app: gr.Blocks) -> None:
         """A control moved, or was only touched: the present run ends at its next step, and the next one begins."""
         RUNS.end(request.session_hash, "replaced")
 
-    def fresh(seed, lock, view, showing, request: gr.Request):
-        """Generate: another seed, unless it is kept, or was just typed: it is not the one on the stage."""
+    def fresh(seed, lock, view, showing, before, request: gr.Request):
+        """Generate: another seed, unless it is kept, or was just typed: it is not the one on the stage, or on its way
+        there."""
         moved(request)
         seed = KNOBS["seed"].clean(seed)
-        typed = view in showing and seed != showing[view][0]["seed"]
-        return seed if lock or typed else int(np.random.default_rng().integers(10_000))
+        typed = view in showing and seed not in (showing[view][0]["seed"], before)
+        seed = seed if lock or typed else int(np.random.default_rng().integers(10_000))
+        return seed, seed
 
     def suggestion(name, seed, n, request: gr.Request):
         moved(request)
@@ -510,7 +513,16 @@ def lesson(app: gr.Blocks) -> None:
     sliders = [made[name].release for name, knob in KNOBS.items() if isinstance(knob, ui.Number) and not knob.box]
     starts = [
         (refresh, gr.on([*sliders, made["label"].input, made["sampler"].input, pad.input], moved, **quick)),
-        (run, frame.generate.click(fresh, [made["seed"], made["lock"], view, on_stage], made["seed"], **quick)),
+        (
+            run,
+            frame.generate.click(
+                fresh,
+                [made["seed"], made["lock"], view, on_stage, asked],
+                [made["seed"], asked],
+                trigger_mode="always_last",
+                **quick,
+            ),
+        ),
         (run, frame.suggested(suggestion, [made["seed"], made["n"]], knobs)),
     ]
     state = [view, pad, runs_so_far, on_stage, *knobs]

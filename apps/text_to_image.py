@@ -753,6 +753,7 @@ def lesson(app: gr.Blocks) -> None:
     first_picture = gr.State(ready[WATCH]["found"]["first"] if ready else "")  # the last that was watched, as a sketch
     # what the film of each view shows: knobs, sketch, and whether it is READY, BEGUN or WHOLE
     on_stage = gr.State({name: [KNOBS.defaults(), BLOBS, READY] for name in ready})
+    asked = gr.State(None)  # seed and sentence of the last Generate, which may not be on the stage yet
     knobs = [made[name] for name in KNOBS]
     heard = [made["chips"], made["note"]]  # what says how the sentence is understood
 
@@ -847,13 +848,15 @@ def lesson(app: gr.Blocks) -> None:
         moved(request)
         return boxed(prompt)
 
-    def fresh(seed, lock, prompt, view, showing, request: gr.Request):
-        """Generate: another seed, unless it is kept, or it or the sentence was just typed: not the one on the stage."""
+    def fresh(seed, lock, prompt, view, showing, before, request: gr.Request):
+        """Generate: another seed, unless it is kept, or it or the sentence was just typed: it is not the one on the
+        stage, or on its way there."""
         moved(request)
-        shown = showing[view][0] if view in showing else None
-        typed = shown and (KNOBS["seed"].clean(seed), each_for_itself(prompt)) != (shown["seed"], shown["prompt"])
-        seed = KNOBS["seed"].clean(seed) if lock or typed else int(np.random.default_rng().integers(10_000))
-        return seed, boxed(prompt)
+        seed, said = KNOBS["seed"].clean(seed), each_for_itself(prompt)
+        shown = [showing[view][0][name] for name in ("seed", "prompt")] if view in showing else [seed, said]
+        typed = [seed, said] not in (shown, before)
+        seed = seed if lock or typed else int(np.random.default_rng().integers(10_000))
+        return seed, boxed(prompt), [seed, said]
 
     def pressed(value, request: gr.Request):
         """The chips write the sentence."""
@@ -906,8 +909,9 @@ def lesson(app: gr.Blocks) -> None:
             run,
             frame.generate.click(
                 fresh,
-                [made["seed"], made["lock"], made["prompt"], view, on_stage],
-                [made["seed"], made["prompt"]],
+                [made["seed"], made["lock"], made["prompt"], view, on_stage, asked],
+                [made["seed"], made["prompt"], asked],
+                trigger_mode="always_last",
                 **quick,
             ),
         ),

@@ -115,6 +115,21 @@ def test_a_typed_seed_is_used_and_the_next_click_draws_another(visit):
 
 
 @pytest.mark.browser
+def test_generate_pressed_again_draws_something_else(visit, app, monkeypatch):
+    """Even before the first picture of what was asked for: a seed on its way to the stage was not typed."""
+    page, begin = visit(SMALL), app.RUNS.begin
+    finished(page)
+    monkeypatch.setattr(app.RUNS, "begin", lambda *run: time.sleep(1) or begin(*run))
+    box = page.get_by_role("spinbutton", name="Seed", exact=True)
+    found = [box.input_value()]
+    for _ in range(3):
+        page.get_by_role("button", name="Generate").first.click()
+        page.wait_for_function("old => document.querySelector('.gl-seed input').value !== old", arg=found[-1])
+        found.append(box.input_value())
+    assert len({*found}) == 4
+
+
+@pytest.mark.browser
 def test_the_link_changes_as_soon_as_the_stage_does(visit):
     page = visit()
     finished(page)

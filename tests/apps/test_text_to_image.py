@@ -6,6 +6,7 @@ How good the pictures are is the card's business: these tests hold for any weigh
 import base64
 import json
 import re
+import time
 from types import ModuleType
 
 import numpy as np
@@ -541,17 +542,20 @@ def test_back_to_what_was_there_while_another_sentence_draws_or_is_refused(visit
 
 
 @pytest.mark.browser
-def test_generate_pressed_again_draws_something_else(visit):
-    page = visit("steps=50&n=2")
+def test_generate_pressed_again_draws_something_else(visit, app, monkeypatch):
+    """Even before the first picture of what was asked for: a seed on its way to the stage was not typed."""
+    page, begin = visit("steps=50&n=2"), app.RUNS.begin
     finished(page)
+    monkeypatch.setattr(app.RUNS, "begin", lambda *run: time.sleep(1) or begin(*run))
     seed = page.locator(".gl-seed input[type=number]")
     found = [seed.input_value()]
     for _ in range(3):
         page.get_by_role("button", name="Generate").first.click()
         page.wait_for_function("old => document.querySelector('.gl-seed input').value !== old", arg=found[-1])
         found.append(seed.input_value())
-        page.wait_for_function("document.querySelector('.gl-film .gl-status')?.innerText.startsWith('Step')")
     assert len({*found}) == 4
+    page.wait_for_function("seed => location.search.includes(`seed=${seed}&`)", arg=found[-1])
+    finished(page)
 
 
 @pytest.mark.browser
