@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
@@ -45,6 +46,11 @@ def visitor(browser, address: str) -> Iterator[Callable]:
         if script:
             page.add_init_script(script)
         page.set_default_timeout(90_000)
+        page.under_way = set()  # what it has asked for and not got
+        page.heard = time.monotonic()  # when it last asked or got
+        page.on("request", lambda r: heard(page, r, begins="/heartbeat/" not in r.url))  # which never ends
+        page.on("requestfinished", lambda r: heard(page, r))
+        page.on("requestfailed", lambda r: heard(page, r))
         page.on("console", lambda m: troubles.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.on("request", lambda r: None if r.url.startswith((address, "data:", "blob:")) else troubles.append(r.url))
@@ -55,6 +61,17 @@ def visitor(browser, address: str) -> Iterator[Callable]:
     for page in pages:
         page.close()
     assert not troubles, troubles
+
+
+def heard(page, request, begins: bool = False) -> None:
+    page.heard = time.monotonic()
+    (page.under_way.add if begins else page.under_way.discard)(request)
+
+
+def idle(page) -> None:
+    """Wait until the page waits for nothing, and has asked for nothing for a second: all that was begun is over."""
+    while page.under_way or time.monotonic() - page.heard < 1:
+        page.wait_for_timeout(100)
 
 
 def slowed(page, latency: int = 300) -> None:

@@ -464,13 +464,13 @@ def test_normals_follow_the_blend(visit):
 @pytest.mark.browser
 def test_a_slider_blends_without_the_server(visit):
     page = visit()
-    before, asked = seen(page), []
+    before, asked, drawn = seen(page), [], frames(page)
     page.on("request", lambda request: asked.append(request.url))
     slider = page.get_by_role("slider", name="range slider for swell")
     slider.focus()
     for _ in range(3):
         slider.press("ArrowRight")
-    page.wait_for_timeout(500)
+    page.wait_for_function("drawn => document.querySelector('.gl-view').dataset.frames > drawn", arg=drawn)
     now = seen(page)
     assert red(now).sum() > 1.5 * red(before).sum() and asked == []
 
@@ -727,8 +727,7 @@ def test_a_hidden_stage_remembers_what_it_held(visit):
     context = page.evaluate_handle("document.querySelector('.gl-orbit canvas').getContext('webgl2')")
     page.get_by_label("Shown").click()
     page.locator(".gl-view").wait_for(state="detached")
-    page.wait_for_timeout(100)
-    assert context.evaluate("gl => gl.isContextLost()"), "a browser grants only so many"
+    page.wait_for_function("gl => gl.isContextLost()", arg=context)  # a browser grants only so many
     page.get_by_label("Shown").click()
     page.locator(".gl-view[data-state=done][data-frames]").wait_for()
     assert camera(page) == here

@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("gradio")
 
 import tiny_clip
-from lesson import load, served, slowed, visitor
+from lesson import idle, load, served, slowed, visitor
 
 import genlab
 from genlab import GenlabError, ui, viz
@@ -155,10 +155,7 @@ def test_chips_pressed_at_once_end_in_the_last_one(visit, latency):
         for name in ("one word wrong", "which colour?", "unseen pair", "which colour?", "captions", "one word wrong"):
             page.wait_for_timeout(pause)
             page.get_by_role("button", name=name, exact=True).first.click()
-        before = ""
-        while before != page.url:  # until nothing comes any more
-            before = page.url
-            page.wait_for_timeout(2000 + 5 * latency)
+        idle(page)
         assert "say=wrong" in page.url and page.get_by_role("radio", name="one word wrong").is_checked()
         heads = page.locator(".gl-matrix [role=rowheader]").all_inner_texts()
         assert "the truth about picture 1" in heads[0]
@@ -281,7 +278,7 @@ def test_the_temperature_acts_without_a_request(visit):
     page = visit("say=wrong&n=1&things=3&seed=10")
     finished(page)
     page.get_by_text("the truth about picture 1").wait_for()
-    page.wait_for_timeout(1500)  # until the stream of the first run is closed
+    idle(page)  # the stream of the first run is closed
     requests = []
     page.on("request", lambda request: requests.append(request.url))
     before = page.evaluate(SHARES)

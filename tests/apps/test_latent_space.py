@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("gradio")
 
-from lesson import load, served, slowed, visitor
+from lesson import idle, load, served, slowed, visitor
 
 from genlab import ui, viz
 
@@ -106,8 +106,9 @@ def test_the_page_decodes_as_torch_does(visit, app):
             "([name, codes]) => codes.map(z => [...glSpaces.decode(name, z)])", [name, codes.tolist()]
         )
         assert np.abs(np.array(there) - app.decode(name, codes).reshape(len(codes), -1)).max() < 1e-3
+    before = page.evaluate(FRAMES)
     over(page, app, (-1.5, 0.5))
-    page.wait_for_timeout(300)
+    page.wait_for_function(f"before => ({FRAMES})() > before", arg=before)
     shown = np.array(page.evaluate(GLASS))
     here = app.decode(app.VAE, at_z(page))[0].ravel() * 255
     assert np.abs(shown - here).max() < 6, "up to two decimals of the code"
@@ -115,9 +116,8 @@ def test_the_page_decodes_as_torch_does(visit, app):
 
 @pytest.mark.browser
 def test_every_move_of_the_pointer_is_a_picture_and_no_word_goes_to_the_server(visit, app):
-    page = visit()
-    page.wait_for_timeout(500)  # what the link asked for has come
-    asked = []
+    page, asked = visit(), []
+    idle(page)  # what the link asked for has come
     page.on("request", lambda request: asked.append(request.url))
     before, pictures, n = page.evaluate(FRAMES), set(), 20
     for k in range(n):
@@ -149,7 +149,7 @@ def test_a_click_and_the_arrow_keys_choose_a_code(visit, app):
     page.keyboard.press("a")
     page.wait_for_url(re.compile("ends="))
     other = visit(page.url.split("?")[1])
-    other.wait_for_timeout(500)
+    idle(other)
     assert seen(other) == seen(page), "the link leads back"
     state = "() => [...globalThis.glPlanes.values()].find(s => s.space === 'vae-mnist').ends.flat()"
     ends = page.evaluate(state)

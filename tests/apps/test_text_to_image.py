@@ -16,7 +16,7 @@ import torch
 pytest.importorskip("gradio")
 
 import tiny_clip
-from lesson import again, finished, load, served, shown, slowed, visitor
+from lesson import again, finished, idle, load, served, shown, slowed, visitor
 
 from genlab import GenlabError, ui, viz
 from genlab.data import scenes
@@ -464,7 +464,7 @@ def test_chips_pressed_at_once_end_in_the_last_one(app, visit):
         page.wait_for_timeout(150)
     page.wait_for_url("**prompt=a+large+blue+heart+above**")
     finished(page)
-    page.wait_for_timeout(2000)  # until nothing comes any more
+    idle(page)
     finished(page)
     assert prompt_of(page).input_value() == app.TRY["never seen"]["prompt"]
     assert "guidance" not in page.url and "negative" not in page.url
