@@ -173,7 +173,7 @@ async function receive(value) {
   if (!value) return;
   if (value.link) glRelink(value.link);
   if (value.message) {
-    panels.classList.toggle("gl-faded", Boolean(value.wait));
+    panels.classList.toggle("gl-faded", Boolean(value.wait || value.error)); // what is there is not what was asked for
     return status(value.message, value.error);
   }
   if (!value.sheet) return;

@@ -536,8 +536,10 @@ def test_back_to_what_was_there_while_another_sentence_draws_or_is_refused(visit
     assert np.array_equal(shown(page)[-2:], pictures)
     enter("")
     page.locator(".gl-error", has_text="Write what to draw").first.wait_for()
+    page.locator(".gl-panels.gl-faded:visible").wait_for()  # what is there is not what was asked for
     again(page, lambda: enter(first))
     page.locator(".gl-error").first.wait_for(state="hidden")
+    page.locator(".gl-panels.gl-faded:visible").wait_for(state="detached")
     assert status_of(page).inner_text().split(" in ")[0] == told.split(" in ")[0]
 
 
