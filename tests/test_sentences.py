@@ -102,6 +102,10 @@ def test_missing_and_further_things_are_told():
         ("two circles in the middle and two stars", "a circle and a circle in the middle and a star and a star"),
         ("two circles, and two stars", "a circle and a circle, and a star and a star"),
         ("a large red circle left of a small blue square", "a large red circle left of a small blue square"),
+        ("There are two red circles", "a red circle and a red circle"),
+        ("There is a star, which is in the middle", "a star, in the middle"),
+        ("a star that is to the left of a heart", "a star to the left of a heart"),
+        ("a star is above a heart and is on a grey field", "a star above a heart and on a grey field"),
     ],
 )
 def test_several_things_are_said_one_by_one(text, said):
@@ -126,6 +130,8 @@ def test_several_things_are_said_one_by_one(text, said):
         "a star without squares and circles",
         "no squares, circles",
         "one and two circles",
+        "a circle is red",  # left out, "is" would make the next thing red
+        "this is",
     ],
 )
 def test_how_many_there_are_is_not_guessed(text):

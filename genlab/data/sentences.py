@@ -186,9 +186,18 @@ ANOTHER = re.compile(  # what stands before a thing, where all of it can be read
 )
 
 
+LINKS = re.compile(  # what captions do without
+    r"(?<!\S)(?:there\s+(?:is|are)|(?:(?:that|which)\s+)?(?:is|are)"
+    rf"(?=\s+(?:{_any((*(o for word in RELATIONS for o in OTHER_WORDS[word]), *PLACES, 'on a', 'on an'))})\b))\s+",
+    re.IGNORECASE,
+)
+
+
 def one_by_one(text: str) -> str:
     """Each thing for itself, as captions have it: "two red circles" are "a red circle and a red circle". How many "red
-    circles" are is not said: two. All else stays as it is, "six circles" too: three are the most in a picture."""
+    circles" are is not said: two. "there is" is left out, and "is" before where a thing is. All else stays as it is,
+    "six circles" too: three are the most in a picture."""
+    text = LINKS.sub("", text)
     if re.search(r"\b(?:no|not|without)\b", text, re.IGNORECASE):
         return text
 
