@@ -12,6 +12,13 @@ import numpy as np
 from genlab import ui
 from genlab.names import root
 
+# Each state that an element of the page came into, however shortly: playwright looks twice a second.
+STATES = """globalThis.glStates = [];
+new MutationObserver((changes) => glStates.push(...changes.map(({ target }) => target.dataset.state)))
+  .observe(document, { attributes: true, attributeFilter: ["data-state"], subtree: true });
+"""
+REST = """() => new Promise((done) =>
+  requestIdleCallback(() => setTimeout(done, 100), { timeout: 5000 }))"""
 FILM = "[...document.querySelectorAll('.gl-film')].find(node => node.offsetParent)"
 
 
@@ -43,8 +50,7 @@ def visitor(browser, address: str) -> Iterator[Callable]:
         scheme = "dark" if dark else "light"
         page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme, **look)
         pages.append(page)
-        if script:
-            page.add_init_script(script)
+        page.add_init_script(STATES + script)
         page.set_default_timeout(90_000)
         page.under_way = set()  # what it has asked for and not got
         page.heard = time.monotonic()  # when it last asked or got
@@ -71,7 +77,7 @@ def heard(page, request, begins: bool = False) -> None:
 def idle(page) -> None:
     """Wait until the page waits for nothing, and has asked for nothing for a second: all that was begun is over."""
     while page.under_way or time.monotonic() - page.heard < 1:
-        page.wait_for_timeout(100)
+        page.evaluate(REST)  # in which what came may lead to the next word
 
 
 def slowed(page, latency: int = 300) -> None:
@@ -92,11 +98,33 @@ def finished(page) -> None:
     )
 
 
+def live(page) -> None:
+    """Wait until something has begun to form, even if it is whole by now."""
+    page.wait_for_function("() => glStates.includes('live')")
+
+
+def paced(walk: Callable, pause: Callable[[], object]) -> Callable:
+    """A walk that pauses after each step: so that a test may do something before the last one, on any machine."""
+
+    def walked(*about, **more):
+        for states in walk(*about, **more):
+            yield states
+            pause()
+
+    return walked
+
+
 def again(page, act: Callable[[], object]) -> None:
     """Do something that starts a run, and wait for that run's end."""
-    page.evaluate("document.querySelectorAll('.gl-film').forEach(node => node.removeAttribute('data-state'))")
-    act()
+    starting(page, act)
     finished(page)
+
+
+def starting(page, act: Callable[[], object]) -> None:
+    """Do something that starts a run; what was there before is no longer taken for its end."""
+    page.evaluate("document.querySelectorAll('.gl-film').forEach(node => node.removeAttribute('data-state'))")
+    page.evaluate("glStates.length = 0")
+    act()
 
 
 def shown(page) -> np.ndarray:

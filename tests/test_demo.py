@@ -502,7 +502,7 @@ def page(browser, site):
 def test_from_the_gallery_to_an_app_and_back(page):
     assert page.title() == "genlab"
     card = page.get_by_role("link", name="Guidance").first
-    assert card.locator("img").evaluate("img => img.complete && img.naturalWidth > 0")
+    page.wait_for_function("img => img.complete && img.naturalWidth > 0", arg=card.locator("img").element_handle())
     assert "Not available here: it needs <a moon>" in page.locator(".gl-broken").inner_text()
     assert not page.locator("nav a", has_text="Home").is_visible()  # gradio's own bar
     assert not page.locator("footer").is_visible()  # gradio's list of functions: this page has none

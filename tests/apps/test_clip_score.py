@@ -135,7 +135,8 @@ def test_typing_changes_the_matrix_and_tells_unknown_words(visit):
 @pytest.mark.browser
 def test_texts_typed_before_the_page_is_ready_are_the_visitors_own(visit):
     page = visit()
-    finished(page)  # what a reload cuts short is an error in the console
+    finished(page)
+    idle(page)  # what a reload cuts short is an error in the console
     slowed(page)
     page.reload(wait_until="domcontentloaded")
     texts_box(page).fill("a red circle\na blue star")  # as the link is still being read

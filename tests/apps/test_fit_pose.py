@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("gradio")
 
-from lesson import load, served, visitor
+from lesson import idle, live, load, served, visitor
 
 from genlab import ui, viz
 from genlab.names import root
@@ -53,6 +53,7 @@ def visit(browser, address):
             page = opened(query, *size, reduced_motion=motion, device_scale_factor=0.5, **look)
             page.locator(".gl-view[data-state=done]").wait_for()
             page.wait_for_function(OVER, arg=arrival if query else "")
+            idle(page)  # the equation and, of a posed body, the dots
             return page
 
         yield at
@@ -249,8 +250,9 @@ def test_chips_tell_the_lesson_and_a_new_run_ends_the_old(visit, app, monkeypatc
 
     monkeypatch.setattr(app.RUNS, "begin", lambda *about: begun.append(begin(*about)) or begun[-1])
     monkeypatch.setattr(app, "walk", endless)
+    page.evaluate("glStates.length = 0")
     press("arms up")
-    page.locator(".gl-race[data-state=live]").wait_for()
+    live(page)
     press("half of the joints")
     page.wait_for_function("() => location.search.includes('missing=12')")
     press("Stop")

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import threading
 import time
 from io import BytesIO
 from types import ModuleType
@@ -12,7 +13,7 @@ import pytest
 
 pytest.importorskip("gradio")
 
-from lesson import again, finished, load, served, shown, visitor
+from lesson import again, finished, live, load, paced, served, shown, starting, visitor
 
 from genlab import ui, viz
 
@@ -63,7 +64,7 @@ def test_a_finished_picture_is_there_without_a_click(visit):
     said = page.locator(".gl-status").first.inner_text()
     assert said.endswith("50 ddim steps."), "how long it took elsewhere is nobody's business here"
     assert "?" not in page.url, "nothing was changed, so the link needs no state"
-    assert page.locator(".katex").count() > 5, "the equation is set"
+    page.locator(".gl-below .katex").nth(5).wait_for()  # the equation is set
 
 
 @pytest.mark.browser
@@ -71,9 +72,8 @@ def test_generate_streams_and_the_scrubber_goes_through_the_steps(visit):
     page = visit("steps=40&n=2")
     finished(page)
     before = shown(page)
-    page.get_by_role("button", name="Generate").first.click()
-    page.locator(".gl-film[data-state=live]").first.wait_for()
-    finished(page)
+    again(page, page.get_by_role("button", name="Generate").first.click)
+    live(page)
     assert not np.array_equal(shown(page), before), "another seed"
     last = shown(page)
     scrubber = page.get_by_role("slider", name="Step of the trajectory")
@@ -133,8 +133,8 @@ def test_generate_pressed_again_draws_something_else(visit, app, monkeypatch):
 def test_the_link_changes_as_soon_as_the_stage_does(visit):
     page = visit()
     finished(page)
-    page.get_by_role("button", name="a little", exact=True).click()
-    page.locator(".gl-film[data-state=live]").first.wait_for()
+    starting(page, page.get_by_role("button", name="a little", exact=True).click)
+    live(page)
     assert "guidance=1" in page.url
     finished(page)
 
@@ -211,9 +211,10 @@ def test_every_control_acts(visit, app):
 
 
 @pytest.mark.browser
-def test_stop_stops_and_keeps_what_there_is(visit):
+def test_stop_stops_and_keeps_what_there_is(visit, app, monkeypatch):
+    monkeypatch.setattr(app, "walk", paced(app.walk, lambda: time.sleep(0.1)))
     page = visit("steps=100&n=20&sampler=ddpm")
-    page.locator(".gl-film[data-state=live]").first.wait_for()
+    live(page)
     page.get_by_role("button", name="Stop").first.click()
     finished(page)
     status = page.locator(".gl-status").first.inner_text()
@@ -221,27 +222,27 @@ def test_stop_stops_and_keeps_what_there_is(visit):
 
 
 @pytest.mark.browser
-def test_a_second_click_restarts_instead_of_queueing(visit, app):
+def test_a_second_click_restarts_instead_of_queueing(visit, app, monkeypatch):
+    monkeypatch.setattr(app, "walk", paced(app.walk, lambda: time.sleep(0.1)))
     page = visit("steps=100&n=20")
-    page.locator(".gl-film[data-state=live]").first.wait_for()
-    begun = []
-    real, app.RUNS.begin = app.RUNS.begin, lambda *about: begun.append(real(*about)) or begun[-1]
-    try:
-        for _ in range(2):
-            page.evaluate("document.querySelectorAll('.gl-film').forEach(node => node.removeAttribute('data-state'))")
-            page.get_by_role("button", name="Generate").first.click()
-            page.locator(".gl-film[data-state=live]").first.wait_for()
-        finished(page)
-    finally:
-        app.RUNS.begin = real
+    live(page)
+    begun, real = [], app.RUNS.begin
+    monkeypatch.setattr(app.RUNS, "begin", lambda *about: begun.append(real(*about)) or begun[-1])
+    for _ in range(2):
+        starting(page, page.get_by_role("button", name="Generate").first.click)
+        live(page)
+    finished(page)
     assert [run.ended for run in begun] == ["replaced", ""]
 
 
 @pytest.mark.browser
-def test_the_sweep_and_the_chart(visit):
+def test_the_sweep_and_the_chart(visit, app, monkeypatch):
+    looked = threading.Event()
+    monkeypatch.setattr(app, "walk", paced(app.walk, lambda: looked.wait(60)))
     page = visit(f"label=7&view=sweep&{SMALL}")
-    page.locator(".gl-film[data-state=live]").first.wait_for()
+    live(page)
     assert not page.locator(".gl-row-note").first.inner_text(), "what the film of arrival said is not said of this run"
+    looked.set()
     finished(page)
     assert len(shown(page)) == 50
     heads = page.locator(".gl-row-head:visible").all_inner_texts()

@@ -28,8 +28,15 @@ from genlab.ui.pipeline_tab import EXAMPLE, SCHEDULERS, TRY, Bench, knobs, offer
 PATH = {"PYTHONPATH": str(Path(genlab.__file__).parent.parent)}  # for processes that start in another folder
 SERVER = """
 import sys
+import time
 import gradio as gr
 from genlab.ui import limits, look, page, pipeline_tab
+paint = pipeline_tab.paint
+def paced(*about, **more):  # 200 steps take long enough to be stopped, on any machine
+    for at in paint(*about, **more):
+        yield at
+        time.sleep(0.05 * (at[1] == 200))
+pipeline_tab.paint = paced
 with gr.Blocks(**limits.blocks_kwargs()) as demo, page("Guidance", "A lesson.", "diffusion"), gr.Tabs():
     with gr.Tab("Digits"):
         gr.Markdown("elsewhere")

@@ -16,7 +16,7 @@ import torch
 pytest.importorskip("gradio")
 
 import tiny_clip
-from lesson import again, finished, idle, load, served, shown, slowed, visitor
+from lesson import again, finished, idle, live, load, paced, served, shown, slowed, starting, visitor
 
 from genlab import GenlabError, ui, viz
 from genlab.data import scenes
@@ -403,7 +403,7 @@ def test_the_page_is_alive_at_once_and_chips_write_the_sentence(visit):
     finished(page)
     assert len(shown(page)) == 2, "z_t beside x"
     assert re.search(r"1 picture of the sentence 'a large striped red circle", alt_of(page))
-    assert page.locator(".katex").count() > 5, "the equation is set"
+    page.locator(".gl-below .katex").nth(5).wait_for()  # the equation is set
     again(page, lambda: page.locator(".gl-choices").get_by_role("button", name="green", exact=True).click())
     now = "a large striped green circle left of a small blue square, on a yellow field"
     assert prompt_of(page).input_value() == now and "green+circle" in page.url
@@ -499,7 +499,7 @@ def test_several_things_are_drawn_each_for_itself(visit):
     page.locator(".gl-assemble button", has_text="circle").nth(1).wait_for()
     again(page, lambda: box.press("Enter"))
     assert box.input_value() == "a red circle and a red circle on a white field"
-    assert page.locator(".gl-noted p:visible").count() == 0, "nothing in it is unknown"
+    page.wait_for_function("() => !document.querySelector('.gl-noted p')?.offsetParent")  # nothing in it is unknown
     assert "a+red+circle+and+a+red+circle" in page.url
 
 
@@ -528,8 +528,8 @@ def test_back_to_what_was_there_while_another_sentence_draws_or_is_refused(visit
 
     again(page, lambda: enter(first))
     told, pictures = status_of(page).inner_text(), shown(page)[-2:]  # what was there before stands above
-    enter("a small blue star in the middle, on a white field")
-    page.locator(".gl-film[data-state=live]").first.wait_for()
+    starting(page, lambda: enter("a small blue star in the middle, on a white field"))
+    live(page)
     again(page, lambda: enter(first))
     page.locator(f".gl-grid[aria-label*='{first}']:visible").last.wait_for()  # not the other's end
     finished(page)
@@ -565,9 +565,8 @@ def test_generate_streams_and_the_scrubber_goes_through_the_steps(visit):
     page = visit("steps=20&n=1")
     finished(page)
     before = shown(page)
-    page.get_by_role("button", name="Generate").first.click()
-    page.locator(".gl-film[data-state=live]").first.wait_for()
-    finished(page)
+    again(page, page.get_by_role("button", name="Generate").first.click)
+    live(page)
     assert not np.array_equal(shown(page), before), "another seed"
     scrubber = page.get_by_role("slider", name="Step of the trajectory").first
     scrubber.focus()
@@ -579,9 +578,10 @@ def test_generate_streams_and_the_scrubber_goes_through_the_steps(visit):
 
 
 @pytest.mark.browser
-def test_the_page_does_not_move_as_a_film_ends(visit):
+def test_the_page_does_not_move_as_a_film_ends(visit, app, monkeypatch):
     """The room of the captions and titles is there from the first step on, of a longer sentence as of a shorter one;
     a wrong word may take a line more."""
+    monkeypatch.setattr(app, "walk", paced(app.walk, lambda: time.sleep(0.05)))
     page = visit("steps=20&n=4&prompt=a+heart")
     finished(page)
     page.evaluate(
@@ -623,9 +623,10 @@ def test_a_caption_that_is_cut_ends_in_an_ellipsis(visit):
 
 
 @pytest.mark.browser
-def test_stop_stops_and_keeps_what_there_is(visit):
+def test_stop_stops_and_keeps_what_there_is(visit, app, monkeypatch):
+    monkeypatch.setattr(app, "walk", paced(app.walk, lambda: time.sleep(0.1)))
     page = visit("steps=50&n=8&sampler=ddpm")
-    page.locator(".gl-film[data-state=live]").first.wait_for()
+    live(page)
     page.get_by_role("button", name="Stop").first.click()
     finished(page)
     assert re.match(r"Stopped after \d+ of 50 steps: ", status_of(page).inner_text())
@@ -689,10 +690,13 @@ def test_a_sketch_is_painted_rubbed_out_and_uploaded(visit, tmp_path):
     (tmp_path / "notes.txt").write_text("no picture")
     (tmp_path / "noise.png").write_bytes(viz.png(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)))
     files = page.locator(".gl-stage input[type=file]")
-    page.get_by_role("button", name="Generate").first.click()
-    files.set_input_files(tmp_path / "notes.txt")  # told at once, and the run goes on
-    page.locator(".gl-error", has_text="notes.txt is no picture that can be read here").first.wait_for()
-    finished(page)
+
+    def generate_and_send() -> None:
+        page.get_by_role("button", name="Generate").first.click()
+        files.set_input_files(tmp_path / "notes.txt")  # told at once, and the run goes on
+        page.locator(".gl-error", has_text="notes.txt is no picture that can be read here").first.wait_for()
+
+    again(page, generate_and_send)
     assert page.locator(".gl-error:visible", has_text="notes.txt is no picture").count() == 1
     again(page, lambda: files.set_input_files(tmp_path / "noise.png"))
     assert "sketch=" not in page.url, "no link is so long"
