@@ -75,8 +75,8 @@ def heard(page, request, begins: bool = False) -> None:
 
 
 def idle(page) -> None:
-    """Wait until the page waits for nothing, and has asked for nothing for a second: all that was begun is over."""
-    while page.under_way or time.monotonic() - page.heard < 1:
+    """Wait until the page waits for nothing, and has asked for nothing for a while: all that was begun is over."""
+    while page.under_way or time.monotonic() - page.heard < 0.4:
         page.evaluate(REST)  # in which what came may lead to the next word
 
 

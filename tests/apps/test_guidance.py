@@ -223,7 +223,8 @@ def test_stop_stops_and_keeps_what_there_is(visit, app, monkeypatch):
 
 @pytest.mark.browser
 def test_a_second_click_restarts_instead_of_queueing(visit, app, monkeypatch):
-    monkeypatch.setattr(app, "walk", paced(app.walk, lambda: time.sleep(0.1)))
+    pressed = threading.Event()
+    monkeypatch.setattr(app, "walk", paced(app.walk, lambda: pressed.wait(0.1)))
     page = visit("steps=100&n=20")
     live(page)
     begun, real = [], app.RUNS.begin
@@ -231,6 +232,7 @@ def test_a_second_click_restarts_instead_of_queueing(visit, app, monkeypatch):
     for _ in range(2):
         starting(page, page.get_by_role("button", name="Generate").first.click)
         live(page)
+    pressed.set()
     finished(page)
     assert [run.ended for run in begun] == ["replaced", ""]
 
